@@ -1,0 +1,310 @@
+//! The broker seam: what every driver that moves messages implements.
+//!
+//! A driver returns values and never calls back; settling consumes the delivery; prefetch belongs to the
+//! consumer, retry to the worker, and connecting to the constructor (see [`transport`](crate::transport)).
+//! The seam may change in any minor release until 1.0.
+
+use std::{fmt, num::NonZeroU32, sync::Arc, time::Duration};
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use jiff::Timestamp;
+
+use crate::message::Message;
+
+/// The error of a driver's own library, boxed.
+pub type BoxError = Box<dyn std::error::Error + Send + Sync + 'static>;
+
+/// Moves messages between processes.
+///
+/// Every method may be called from any task at any time. A driver heals connections itself where it can and
+/// MUST answer [`BrokerError::ConnectionLost`] for every other fault of the connection, since it is upon
+/// that error that the worker asks [`consume`](Self::consume) again.
+#[async_trait]
+pub trait Broker: fmt::Debug + Send + Sync + 'static {
+    /// Publishes each message, in the order given, in as few round trips as the server allows.
+    ///
+    /// The driver fills in `delivery_info` and gives each copy a new `delivery_tag`. When this returns `Ok`,
+    /// every message is in the server's books.
+    ///
+    /// # Errors
+    /// [`BrokerError::Unroutable`] when a named exchange has no queue for a routing key; messages before it
+    /// in the batch may have been published.
+    async fn publish(&self, batch: &[Publication]) -> Result<(), BrokerError>;
+
+    /// Makes the queue and its binding known, so that what is published to its exchange reaches it.
+    async fn declare(&self, queue: &Queue) -> Result<(), BrokerError>;
+
+    /// Forgets the queue, its binding, and all that waits in it.
+    async fn delete(&self, queue: &Queue) -> Result<(), BrokerError>;
+
+    /// Declares the queues and starts to consume from them.
+    ///
+    /// At most `prefetch` deliveries are out at once; `None` sets no limit.
+    async fn consume(&self, queues: &[Queue], prefetch: Prefetch) -> Result<Box<dyn Consumer>, BrokerError>;
+
+    /// Starts to listen on a fanout exchange. What is published while nobody listens is gone.
+    async fn subscribe(&self, queue: &Queue) -> Result<Box<dyn Subscription>, BrokerError>;
+
+    /// How many messages wait in the queue, those that are out or deferred not counted.
+    async fn queue_len(&self, queue: &str) -> Result<u64, BrokerError>;
+
+    /// Drops what waits in the queue and says how many messages that was.
+    async fn purge(&self, queue: &str) -> Result<u64, BrokerError>;
+
+    /// The messages of the queue that were set aside with [`Delivery::quarantine`], oldest first.
+    async fn quarantined(&self, queue: &str) -> Result<Vec<Quarantined>, BrokerError>;
+
+    /// Flushes what is under way and closes the connections.
+    async fn close(&self) -> Result<(), BrokerError>;
+}
+
+/// How many deliveries may be out at once; `None` means any number.
+pub type Prefetch = Option<NonZeroU32>;
+
+/// Takes deliveries from the queues that it was made for.
+#[async_trait]
+pub trait Consumer: fmt::Debug + Send {
+    /// Waits until there is at least one message and the prefetch leaves room, then hands over what is
+    /// there, up to that room, in the order in which it is to be run.
+    ///
+    /// # Cancel safety
+    /// Cancel safe: dropping the future loses no message.
+    async fn next(&mut self) -> Result<Vec<Delivery>, BrokerError>;
+
+    /// Changes the number of deliveries that may be out at once, from the next fetch on.
+    fn set_prefetch(&mut self, prefetch: Prefetch);
+
+    /// Stops fetching, and puts back what was fetched and not handed over. Deliveries that are out can still
+    /// be settled.
+    async fn close(self: Box<Self>) -> Result<(), BrokerError>;
+}
+
+/// Listens on a fanout exchange.
+#[async_trait]
+pub trait Subscription: fmt::Debug + Send {
+    /// Waits for the next message. What cannot be decoded is logged and skipped by the driver.
+    ///
+    /// # Cancel safety
+    /// Cancel safe.
+    async fn next(&mut self) -> Result<Message, BrokerError>;
+
+    /// Stops listening, and removes the binding.
+    async fn close(self: Box<Self>) -> Result<(), BrokerError>;
+}
+
+/// A message for an exchange.
+#[derive(Clone, Debug)]
+pub struct Publication {
+    /// The exchange; [`Exchange::anonymous`] puts the message into the queue that the routing key names.
+    pub exchange: Exchange,
+    /// The routing key.
+    pub routing_key: String,
+    /// The message.
+    pub message: Message,
+}
+
+/// An exchange, by name and kind.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Exchange {
+    /// The name; empty for the anonymous exchange.
+    pub name: String,
+    /// How it picks queues.
+    pub kind: ExchangeKind,
+}
+
+impl Exchange {
+    /// The exchange without a name, which puts a message straight into the queue that the routing key names.
+    pub fn anonymous() -> Self {
+        Self { name: String::new(), kind: ExchangeKind::Direct }
+    }
+
+    /// A direct exchange: queues whose routing key is the message's.
+    pub fn direct(name: impl Into<String>) -> Self {
+        Self { name: name.into(), kind: ExchangeKind::Direct }
+    }
+
+    /// A topic exchange: queues whose pattern matches the message's routing key.
+    pub fn topic(name: impl Into<String>) -> Self {
+        Self { name: name.into(), kind: ExchangeKind::Topic }
+    }
+
+    /// A fanout exchange: everyone who listens.
+    pub fn fanout(name: impl Into<String>) -> Self {
+        Self { name: name.into(), kind: ExchangeKind::Fanout }
+    }
+}
+
+/// How an exchange picks queues.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum ExchangeKind {
+    /// By equal routing keys.
+    Direct,
+    /// By a pattern of words, `*` for one and `#` for any number.
+    Topic,
+    /// Everyone who listens, at this moment.
+    Fanout,
+}
+
+/// A queue and how it is bound.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Queue {
+    /// The name.
+    pub name: String,
+    /// The exchange that it is bound to.
+    pub exchange: Exchange,
+    /// The key, or for a topic exchange the pattern, that it is bound with.
+    pub routing_key: String,
+    /// After how long without a consumer the server may delete it; `None` keeps it.
+    pub expires: Option<Duration>,
+}
+
+impl Queue {
+    /// A queue that is bound to a direct exchange of its own name by its own name, as Celery makes them.
+    pub fn named(name: impl Into<String>) -> Self {
+        let name = name.into();
+        Self { exchange: Exchange::direct(name.clone()), routing_key: name.clone(), name, expires: None }
+    }
+}
+
+/// A message that is out: recorded by the server as ours until it is settled.
+///
+/// Settling consumes it. One that is dropped without being settled is handed back to its queue.
+#[derive(Debug)]
+#[must_use = "an unsettled delivery is redelivered"]
+pub struct Delivery {
+    /// The message, or what is known of one that could not be read.
+    pub message: Result<Message, Malformed>,
+    /// The queue that it came from.
+    pub queue: String,
+    settle: Box<dyn Settle>,
+}
+
+impl Delivery {
+    /// A delivery for a driver to hand over.
+    pub fn new(message: Result<Message, Malformed>, queue: impl Into<String>, settle: Box<dyn Settle>) -> Self {
+        Self { message, queue: queue.into(), settle }
+    }
+
+    /// The message is done with.
+    pub async fn ack(self) -> Result<(), BrokerError> {
+        self.settle(Settlement::Ack).await
+    }
+
+    /// The message is not wanted: with `requeue` it goes to the back of its queue, else it is dropped.
+    pub async fn reject(self, requeue: bool) -> Result<(), BrokerError> {
+        self.settle(if requeue { Settlement::Requeue } else { Settlement::Reject }).await
+    }
+
+    /// The message goes back to the front of its queue, as if it had not been delivered.
+    pub async fn hand_back(self) -> Result<(), BrokerError> {
+        self.settle(Settlement::HandBack).await
+    }
+
+    /// The message waits in the broker, outside any worker's memory and prefetch, and is delivered again at
+    /// `due` or soon after.
+    pub async fn defer(self, due: Timestamp) -> Result<(), BrokerError> {
+        self.settle(Settlement::Defer(due)).await
+    }
+
+    /// The message is set aside where a person can find it (see [`Broker::quarantined`]), with the reason.
+    pub async fn quarantine(self, reason: impl Into<String>) -> Result<(), BrokerError> {
+        self.settle(Settlement::Quarantine(reason.into())).await
+    }
+
+    /// Settles in the way that is given as a value.
+    pub async fn settle(self, how: Settlement) -> Result<(), BrokerError> {
+        self.settle.settle(how).await
+    }
+}
+
+/// What becomes of a delivery.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub enum Settlement {
+    /// Done with.
+    Ack,
+    /// Dropped, or dead-lettered where the broker has that.
+    Reject,
+    /// To the back of the queue.
+    Requeue,
+    /// To the front of the queue.
+    HandBack,
+    /// Kept in the broker until then.
+    Defer(Timestamp),
+    /// Set aside, for the reason given.
+    Quarantine(String),
+}
+
+/// The driver's half of a [`Delivery`].
+///
+/// Settling MUST be effective when it returns `Ok`. An implementor that is dropped before it was asked to settle
+/// MUST hand the message back.
+#[async_trait]
+pub trait Settle: fmt::Debug + Send + Sync {
+    /// Carries it out.
+    async fn settle(self: Box<Self>, how: Settlement) -> Result<(), BrokerError>;
+}
+
+/// An item of a queue that is no message.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+#[error("{reason}")]
+pub struct Malformed {
+    /// What was found in the queue.
+    pub raw: Bytes,
+    /// Why it cannot be read.
+    pub reason: String,
+}
+
+/// A message that was set aside.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Quarantined {
+    /// The queue that it came from.
+    pub queue: String,
+    /// Why it was set aside.
+    pub reason: String,
+    /// When.
+    pub at: Timestamp,
+    /// The item as it was found in the queue.
+    pub raw: Bytes,
+}
+
+/// A failed broker operation. A variant is there because somebody branches on it.
+#[derive(Clone, Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum BrokerError {
+    /// The worker consumes again, after a pause. Drivers MUST use it for every fault of the connection.
+    #[error("lost the connection to the broker")]
+    ConnectionLost(#[source] Arc<dyn std::error::Error + Send + Sync>),
+    /// Trying again cannot help: bad credentials, an option that is not supported.
+    #[error("the broker refused the operation")]
+    Refused(#[source] Arc<dyn std::error::Error + Send + Sync>),
+    /// No queue is bound to the exchange with this routing key.
+    #[error("no queue is bound to exchange `{exchange}` with routing key `{routing_key}`; declare the queue in `task_queues`, or start its consumer first")]
+    Unroutable {
+        /// The exchange.
+        exchange: String,
+        /// The routing key.
+        routing_key: String,
+    },
+    /// Anything else.
+    #[error("the broker operation failed")]
+    Other(#[source] Arc<dyn std::error::Error + Send + Sync>),
+}
+
+impl BrokerError {
+    /// A fault of the connection.
+    pub fn connection_lost(source: impl Into<BoxError>) -> Self {
+        Self::ConnectionLost(source.into().into())
+    }
+
+    /// A refusal.
+    pub fn refused(source: impl Into<BoxError>) -> Self {
+        Self::Refused(source.into().into())
+    }
+
+    /// Anything else.
+    pub fn other(source: impl Into<BoxError>) -> Self {
+        Self::Other(source.into().into())
+    }
+}

@@ -1,0 +1,214 @@
+//! What a running task knows of itself: Celery's `self.request`, and what a bound task can do.
+
+use std::{
+    any::{Any, TypeId, type_name},
+    collections::HashMap,
+    fmt,
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
+};
+
+use serde::Serialize;
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    app::Celery,
+    error::Error,
+    protocol::TaskMessage,
+    state::State,
+    task::{Failure, Retry, SoftTimeLimitExceeded, TaskError},
+    value::{Map, Value, to_value},
+};
+
+tokio::task_local! {
+    static CURRENT: Context;
+}
+
+/// The run of a task: its request, its app, and its state.
+///
+/// A cheap handle: clones are the same run. A task gets it as its first parameter with `bind`.
+#[derive(Clone)]
+pub struct Context {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    app: Celery,
+    request: TaskMessage,
+    hostname: String,
+    stop: CancellationToken,
+    observed: AtomicBool,
+    children: Mutex<Vec<Value>>,
+}
+
+impl Context {
+    /// The run of that message on the worker `hostname`.
+    pub fn new(app: Celery, request: TaskMessage, hostname: impl Into<String>) -> Self {
+        let inner = Inner {
+            app,
+            request,
+            hostname: hostname.into(),
+            stop: CancellationToken::new(),
+            observed: AtomicBool::new(false),
+            children: Mutex::default(),
+        };
+        Self { inner: Arc::new(inner) }
+    }
+
+    /// The run that this code is part of, if it is part of one.
+    pub fn current() -> Option<Self> {
+        CURRENT.try_with(Self::clone).ok()
+    }
+
+    /// Runs the future as part of this run, so that [`current`](Self::current) and the tasks called in it know.
+    pub async fn scope<F: Future>(&self, future: F) -> F::Output {
+        CURRENT.scope(self.clone(), self.inner.app.scope(future)).await
+    }
+
+    /// Runs the function as part of this run.
+    pub fn scope_sync<R>(&self, function: impl FnOnce() -> R) -> R {
+        CURRENT.sync_scope(self.clone(), || self.inner.app.scope_sync(function))
+    }
+
+    /// The app.
+    pub fn app(&self) -> &Celery {
+        &self.inner.app
+    }
+
+    /// The message, with every header.
+    pub fn request(&self) -> &TaskMessage {
+        &self.inner.request
+    }
+
+    /// The id of the task.
+    pub fn id(&self) -> &str {
+        &self.inner.request.id
+    }
+
+    /// The name of the task.
+    pub fn task_name(&self) -> &str {
+        &self.inner.request.task
+    }
+
+    /// How often the task has been retried: 0 in the first run.
+    pub fn retries(&self) -> u32 {
+        self.inner.request.headers.retries
+    }
+
+    /// The node name of the worker.
+    pub fn hostname(&self) -> &str {
+        &self.inner.hostname
+    }
+
+    /// The headers that the caller added.
+    pub fn headers(&self) -> &Map {
+        &self.inner.request.extra_headers
+    }
+
+    /// What the app keeps for its tasks under the type `T`: what a `#[state]` parameter receives.
+    ///
+    /// # Errors
+    /// [`MissingState`] when the app was built without `.state(…)` of that type.
+    pub fn state<T: Clone + Send + Sync + 'static>(&self) -> Result<T, MissingState> {
+        self.inner.app.state_map().get::<T>().ok_or(MissingState { type_name: type_name::<T>() })
+    }
+
+    /// Stores a state of the task's own, such as `PROGRESS`, with whatever describes it.
+    ///
+    /// # Errors
+    /// When `meta` cannot be serialized, or the result backend cannot be reached.
+    pub async fn update_state(&self, state: &str, meta: impl Serialize) -> Result<(), Error> {
+        let meta = to_value(&meta)?;
+        self.inner.app.store_state(&self.inner.request, State::from(state), meta, self.children(), self.hostname()).await
+    }
+
+    /// A wish to run again, to be returned as the task's error.
+    ///
+    /// ```ignore
+    /// return Err(task.retry().countdown(30).cause(error).into());
+    /// ```
+    pub fn retry(&self) -> Retry {
+        Retry::default()
+    }
+
+    /// Waits until the task is asked to stop because it passed its soft time limit.
+    ///
+    /// A task that waits here, or looks at [`is_stopping`](Self::is_stopping), is given the time up to its hard limit to
+    /// tidy up, and decides itself how it ends. One that does not is stopped at once, at its next `await`.
+    pub async fn stopping(&self) -> SoftTimeLimitExceeded {
+        self.inner.observed.store(true, Ordering::Relaxed);
+        self.inner.stop.cancelled().await;
+        SoftTimeLimitExceeded
+    }
+
+    /// Whether the task passed its soft time limit. For tasks that do not `await`.
+    pub fn is_stopping(&self) -> bool {
+        self.inner.observed.store(true, Ordering::Relaxed);
+        self.inner.stop.is_cancelled()
+    }
+
+    /// Runs a future to its end on the runtime of the worker, for tasks that are no `async fn`.
+    ///
+    /// ```ignore
+    /// task.block_on(task.update_state("PROGRESS", json!({ "done": 3 })))?;
+    /// ```
+    pub fn block_on<F: Future>(&self, future: F) -> F::Output {
+        tokio::runtime::Handle::current().block_on(self.scope(future))
+    }
+
+    /// Tells the task that it passed its soft time limit, and says whether it listens.
+    pub(crate) fn ask_to_stop(&self) -> bool {
+        self.inner.stop.cancel();
+        self.inner.observed.load(Ordering::Relaxed)
+    }
+
+    /// Notes a task that this run has published.
+    pub(crate) fn add_child(&self, child: Value) {
+        self.inner.children.lock().unwrap_or_else(PoisonError::into_inner).push(child);
+    }
+
+    /// The result tuples of the tasks that this run has published.
+    pub(crate) fn children(&self) -> Vec<Value> {
+        self.inner.children.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+impl fmt::Debug for Context {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Context").field("id", &self.id()).field("task", &self.task_name()).finish_non_exhaustive()
+    }
+}
+
+/// A task asks for a state that its app does not have.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the app has no state of type `{type_name}`; add `.state(…)` with one where the app is built")]
+pub struct MissingState {
+    type_name: &'static str,
+}
+
+/// What an app keeps for its tasks, by type.
+#[derive(Clone, Default)]
+pub(crate) struct StateMap {
+    values: HashMap<TypeId, Arc<dyn Any + Send + Sync>>,
+}
+
+impl StateMap {
+    pub(crate) fn insert<T: Clone + Send + Sync + 'static>(&mut self, value: T) {
+        self.values.insert(TypeId::of::<T>(), Arc::new(value));
+    }
+
+    fn get<T: Clone + 'static>(&self) -> Option<T> {
+        self.values.get(&TypeId::of::<T>()).and_then(|value| value.downcast_ref::<T>()).cloned()
+    }
+}
+
+impl From<SoftTimeLimitExceeded> for Failure {
+    fn from(error: SoftTimeLimitExceeded) -> Self {
+        match TaskError::from(error) {
+            TaskError::Failed(failure) => failure,
+            _ => unreachable!("an error becomes a failure"),
+        }
+    }
+}

@@ -1,0 +1,61 @@
+//! What a broker carries: an opaque body with headers and properties around it.
+//!
+//! A [`Message`] is what kombu calls one: the broker reads nothing but its properties, the task protocol
+//! (see [`protocol`](crate::protocol)) is what worker and client make of headers and body. Fields that we
+//! do not know are kept in `extra` maps, so that a message survives a round trip through us unharmed.
+
+use bytes::Bytes;
+
+use crate::value::Map;
+
+/// One message: a serialized body, and what is said about it.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Message {
+    /// The serialized, perhaps compressed body.
+    pub body: Bytes,
+    /// The MIME type of the serialized body, such as `application/json`. It names the serializer also
+    /// when the body is compressed.
+    pub content_type: Option<String>,
+    /// The encoding of the serialized body: `utf-8` for text, `binary` otherwise.
+    pub content_encoding: Option<String>,
+    /// The application's headers. `None` and an empty map both mean that there are none.
+    pub headers: Map,
+    /// What the broker acts on.
+    pub properties: Properties,
+    /// Top-level fields of the envelope that we do not know.
+    pub extra: Map,
+}
+
+/// The properties of a message: what brokers, and clients waiting for an answer, act on.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Properties {
+    /// The id of the task, or of the request that this answers.
+    pub correlation_id: Option<String>,
+    /// The queue that the sender of the message would have answers in.
+    pub reply_to: Option<String>,
+    /// Milliseconds until the message may be dropped, as decimal digits.
+    pub expiration: Option<String>,
+    /// 2 for a message that should survive a restart of the broker, 1 otherwise.
+    pub delivery_mode: Option<u8>,
+    /// Where the message was published to.
+    pub delivery_info: DeliveryInfo,
+    /// The priority, which each broker reads in its own way (on Redis 0 is served first).
+    pub priority: Option<i64>,
+    /// The identity of this copy of the message: new for each publish, kept when it is put back.
+    pub delivery_tag: String,
+    /// Properties that we do not know.
+    pub extra: Map,
+}
+
+/// Where a message was published to, and whether it has been out before.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct DeliveryInfo {
+    /// The exchange's name; empty for the anonymous exchange, where the routing key names the queue.
+    pub exchange: String,
+    /// The routing key.
+    pub routing_key: String,
+    /// Whether the message was delivered before and has been put back since.
+    pub redelivered: bool,
+    /// Fields that we do not know.
+    pub extra: Map,
+}

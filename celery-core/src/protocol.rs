@@ -1,0 +1,96 @@
+//! The task protocol: what worker and client make of a message's headers and body.
+//!
+//! Version 2 is written and read, version 1 and the hybrids of the two are read. Reading a message and
+//! writing it again loses nothing: headers and embedded fields that we do not know are kept.
+
+use crate::{
+    message::DeliveryInfo,
+    value::{Map, Value},
+};
+
+/// A task message, decoded.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct TaskMessage {
+    /// The id of the task.
+    pub id: String,
+    /// The registered name of the task.
+    pub task: String,
+    /// The positional arguments.
+    pub args: Vec<Value>,
+    /// The keyword arguments.
+    pub kwargs: Map,
+    /// What is to happen after the task.
+    pub embed: Embed,
+    /// The rest of the standard headers.
+    pub headers: TaskHeaders,
+    /// Headers that are not Celery's own: the caller's, and those of versions to come.
+    pub extra_headers: Map,
+    /// The queue that answers go to.
+    pub reply_to: Option<String>,
+    /// The id that answers carry; the task's own unless the sender said otherwise.
+    pub correlation_id: Option<String>,
+    /// The priority.
+    pub priority: Option<i64>,
+    /// 2 for persistent, 1 for transient.
+    pub delivery_mode: Option<u8>,
+    /// Where the message was published to.
+    pub delivery_info: DeliveryInfo,
+    /// The serializer that it came with, by content type.
+    pub content_type: String,
+    /// The MIME type of the compression that it came with.
+    pub compression: Option<String>,
+}
+
+/// The third element of a body: what is to happen after the task.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Embed {
+    /// Signatures to call with the result.
+    pub callbacks: Option<Vec<Value>>,
+    /// Signatures to call upon failure.
+    pub errbacks: Option<Vec<Value>>,
+    /// The rest of the chain; the last element is next.
+    pub chain: Option<Vec<Value>>,
+    /// The body of the chord that the task is a header member of.
+    pub chord: Option<Value>,
+    /// Fields that we do not know.
+    pub extra: Map,
+}
+
+/// The standard headers, but for the id and the name.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct TaskHeaders {
+    /// The language of the sender.
+    pub lang: Option<String>,
+    /// A name to show instead of the task's.
+    pub shadow: Option<String>,
+    /// The earliest time to run, in ISO 8601 as it was sent.
+    pub eta: Option<String>,
+    /// The latest time to start, in ISO 8601 as it was sent.
+    pub expires: Option<String>,
+    /// The group that the task belongs to.
+    pub group: Option<String>,
+    /// Its place there.
+    pub group_index: Option<i64>,
+    /// How often the task has been retried.
+    pub retries: u32,
+    /// Hard and soft time limit in seconds.
+    pub timelimit: (Option<f64>, Option<f64>),
+    /// The first task of the whole tree.
+    pub root_id: Option<String>,
+    /// The task that sent this one.
+    pub parent_id: Option<String>,
+    /// The positional arguments as logs and events show them.
+    pub argsrepr: Option<String>,
+    /// The keyword arguments as logs and events show them.
+    pub kwargsrepr: Option<String>,
+    /// The process that sent it.
+    pub origin: Option<String>,
+    /// Whether the result is wanted; `None` leaves that to the task.
+    pub ignore_result: Option<bool>,
+    /// How often the task was replaced.
+    pub replaced_task_nesting: u32,
+    /// The names of the stamps.
+    pub stamped_headers: Option<Vec<Value>>,
+    /// The stamps.
+    pub stamps: Map,
+}

@@ -1,0 +1,148 @@
+//! The tasks of a program: each `#[shared_task]` submits a [`Registration`], and a [`Registry`] holds them by name.
+
+use std::{
+    collections::BTreeMap,
+    fmt,
+    num::NonZeroU64,
+    sync::atomic::{AtomicU64, Ordering},
+};
+
+use crate::{
+    arguments::{Bound, Parameter},
+    context::Context,
+    options::Options,
+    task::TaskError,
+    transport::BoxFuture,
+    value::Value,
+};
+
+/// A task as the macro registers it: a const value with an erased function.
+#[derive(Clone, Copy)]
+pub struct Registration {
+    /// The name.
+    pub name: &'static str,
+    /// The module that defines it, as `module_path!()` says.
+    pub module: &'static str,
+    /// Its options.
+    pub options: Options,
+    /// Its parameters, in order, state not among them.
+    pub parameters: &'static [Parameter],
+    /// The body.
+    pub body: Body,
+    /// The app that it belongs to, for `#[task(app = …)]`; `None` is every app.
+    pub app: Option<fn() -> AppId>,
+}
+
+/// The body of a task, as a plain function of its context and bound arguments.
+#[derive(Clone, Copy)]
+pub enum Body {
+    /// An `async fn`: runs on tokio.
+    Async(fn(Context, Bound) -> BoxFuture<'static, Result<Value, TaskError>>),
+    /// A `fn`: runs on a blocking thread.
+    Blocking(fn(Context, Bound) -> Result<Value, TaskError>),
+}
+
+inventory::collect!(Registration);
+
+impl fmt::Debug for Registration {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Registration").field("name", &self.name).field("module", &self.module).finish_non_exhaustive()
+    }
+}
+
+/// The identity of an app within its process.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct AppId(NonZeroU64);
+
+impl AppId {
+    /// A new one.
+    pub(crate) fn next() -> Self {
+        static LAST: AtomicU64 = AtomicU64::new(0);
+        let id = LAST.fetch_add(1, Ordering::Relaxed) + 1;
+        Self(NonZeroU64::new(id).expect("counting up from one"))
+    }
+}
+
+/// The crates whose tasks were to be found, as the build script wrote them down.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct InstalledApps {
+    /// The names of the crates, as Rust spells them.
+    pub crates: &'static [&'static str],
+}
+
+/// Tasks by name.
+#[derive(Clone, Debug, Default)]
+pub struct Registry {
+    tasks: BTreeMap<&'static str, Registration>,
+}
+
+impl Registry {
+    /// All tasks that are linked into this program, for the app.
+    ///
+    /// # Errors
+    /// [`RegistryError`] when two tasks have one name, or an installed app has no task.
+    pub fn discover(app: AppId, installed: &InstalledApps) -> Result<Self, RegistryError> {
+        let linked = inventory::iter::<Registration>().copied();
+        Self::collect(linked.filter(|task| task.app.is_none_or(|of| of() == app)), installed)
+    }
+
+    /// The given tasks, checked.
+    ///
+    /// # Errors
+    /// As for [`discover`](Self::discover).
+    pub fn collect(
+        registrations: impl IntoIterator<Item = Registration>,
+        installed: &InstalledApps,
+    ) -> Result<Self, RegistryError> {
+        let mut tasks: BTreeMap<&'static str, Registration> = BTreeMap::new();
+        for task in registrations {
+            if let Some(first) = tasks.insert(task.name, task) {
+                return Err(RegistryError::Duplicate {
+                    name: task.name,
+                    first: first.module.min(task.module),
+                    second: first.module.max(task.module),
+                });
+            }
+        }
+        let defines = |name: &str| tasks.values().any(|task| task.module.split("::").next() == Some(name));
+        let silent: Vec<_> = installed.crates.iter().filter(|name| !defines(name)).copied().collect();
+        if silent.is_empty() { Ok(Self { tasks }) } else { Err(RegistryError::NoTasks { crates: silent.join(", ") }) }
+    }
+
+    /// The task of that name.
+    pub fn get(&self, name: &str) -> Option<&Registration> {
+        self.tasks.get(name)
+    }
+
+    /// All tasks, by name.
+    pub fn iter(&self) -> impl Iterator<Item = &Registration> {
+        self.tasks.values()
+    }
+
+    /// All names, sorted.
+    pub fn names(&self) -> impl Iterator<Item = &'static str> {
+        self.tasks.keys().copied()
+    }
+}
+
+/// The tasks of a program contradict each other, or what was to be found.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum RegistryError {
+    /// Two tasks of one name.
+    #[error("two tasks are named `{name}`, in `{first}` and in `{second}`; rename one function, or give it a name with `#[shared_task(name = \"…\")]`")]
+    Duplicate {
+        /// The name.
+        name: &'static str,
+        /// The module of one.
+        first: &'static str,
+        /// The module of the other.
+        second: &'static str,
+    },
+    /// Installed apps that registered nothing.
+    #[error("installed apps without a task: {crates}; does the crate reach its tasks with `mod tasks;`, and do they have `#[shared_task]`? If it has none, take `tasks = true` out of its `[package.metadata.celery]`")]
+    NoTasks {
+        /// Their names.
+        crates: String,
+    },
+}
