@@ -1,1 +1,3 @@
-//! Empty so far.
+//! The core of celery: values, the seams to brokers and result backends, calling and running tasks.
+
+pub mod config;
