@@ -1,6 +1,7 @@
 //! Addresses and passwords that never show themselves by accident.
 
 use std::fmt;
+use std::str::FromStr;
 
 use serde::{Serialize, Serializer};
 
@@ -56,6 +57,14 @@ impl ServerUrl {
     /// What stands before `://`: the name under which a driver registers itself.
     pub fn scheme(&self) -> &str {
         self.0.split_once("://").map_or(&*self.0, |(scheme, _)| scheme)
+    }
+}
+
+impl FromStr for ServerUrl {
+    type Err = InvalidServerUrl;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        Self::parse(text)
     }
 }
 

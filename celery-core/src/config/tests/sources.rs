@@ -266,3 +266,9 @@ fn variables_with_another_meaning_are_left_alone_and_misspelt_ones_are_not() {
         "`CELERY_WORKER_CONCURRENCY` expects a whole number that is not negative, but found the string \"many\""
     );
 }
+
+#[test]
+fn the_environment_is_not_read_without_a_namespace() {
+    let source = ConfigSource::from_env("", pairs(&[("_", "/bin/sh"), ("_X", "1"), ("HOME", "/")]));
+    assert_eq!(ConfigLoader::new().source(source).load(), Ok(Config::default()));
+}

@@ -173,3 +173,17 @@ fn a_url_is_not_needed_to_name_a_result_backend_and_a_python_class_is_none() {
     let error = complaint("result_backend", &json!("proj.backends:Custom"));
     assert!(error.contains("Python classes cannot be used"), "{error}");
 }
+
+#[test]
+fn a_path_that_is_no_text_can_be_shown() {
+    let mut config = Config::default();
+    let mut ssl = SslOptions::default();
+    #[cfg(unix)]
+    {
+        let name =
+            <std::ffi::OsString as std::os::unix::ffi::OsStringExt>::from_vec(vec![b'a', 0xff]);
+        ssl.ca_certs = Some(name.into());
+    }
+    config.broker.use_ssl = Some(ssl);
+    assert!(config.masked()["broker_use_ssl"].is_object());
+}
