@@ -12,7 +12,7 @@ mod tests;
 
 use bytes::Bytes;
 
-use crate::{broker::Malformed, message::Message};
+use crate::message::{Malformed, Message};
 
 /// How the body is put into the envelope.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]

@@ -67,3 +67,13 @@ pub struct DeliveryInfo {
     /// Fields that we do not know.
     pub extra: Map,
 }
+
+/// An item of a queue that is no message.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+#[error("{reason}")]
+pub struct Malformed {
+    /// What was found in the queue.
+    pub raw: Bytes,
+    /// Why it cannot be read.
+    pub reason: String,
+}

@@ -14,6 +14,8 @@ mod retry;
 #[cfg(test)]
 mod tests;
 
+use std::fmt;
+
 use jiff::{Timestamp, tz::TimeZone};
 
 pub use retry::Retry;
@@ -90,8 +92,7 @@ pub fn task_name(message: &Message) -> Option<&str> {
 }
 
 /// A message is not for any task, or not one that can be run.
-#[derive(Debug, thiserror::Error)]
-#[error(transparent)]
+#[derive(Debug)]
 pub struct ProtocolError {
     /// What is wrong.
     pub kind: ProtocolErrorKind,
@@ -101,12 +102,26 @@ pub struct ProtocolError {
     pub id: Option<String>,
 }
 
+impl fmt::Display for ProtocolError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.kind.fmt(f)
+    }
+}
+
+impl std::error::Error for ProtocolError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        self.kind.source()
+    }
+}
+
 /// What is wrong with a message. A variant is there because a worker branches on it.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ProtocolErrorKind {
     /// Neither headers nor body name a task: it is somebody else's, or for a later version.
-    #[error("the message is not for a task: neither its headers nor its body have `task`; was it sent to the wrong queue?")]
+    #[error(
+        "the message is not for a task: neither its headers nor its body have `task`; was it sent to the wrong queue?"
+    )]
     NotATask,
     /// The body cannot be read: its content type is refused, its compression not known, or it is broken.
     #[error(transparent)]

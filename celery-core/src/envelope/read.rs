@@ -31,16 +31,18 @@ const BASE64: GeneralPurpose = GeneralPurpose::new(
 
 pub(super) fn envelope(raw: &[u8]) -> Result<Message, String> {
     let fault = match serde_json::from_slice::<Envelope<'_>>(raw) {
-        Ok(envelope) if !envelope.message.headers.values().any(rounded) => return envelope.into_message(),
+        Ok(envelope) if !envelope.message.headers.values().any(rounded) => {
+            return envelope.into_message();
+        }
         Ok(_) => None,
         Err(error) if error.is_data() => return Err(format!("it is no message: {error}")),
         Err(error) => Some(error),
     };
     // Python writes bare `NaN` and integers of any length, which take a second look.
     match (json::from_slice(raw), fault) {
-        (Ok(value), _) => {
-            Envelope::deserialize(&value).map_err(|error| format!("it is no message: {error}"))?.into_message()
-        }
+        (Ok(value), _) => Envelope::deserialize(&value)
+            .map_err(|error| format!("it is no message: {error}"))?
+            .into_message(),
         (Err(_), Some(fault)) => Err(format!("it is not JSON: {fault}")),
         (Err(error), None) => Err(format!("it is not JSON: {error}")),
     }
@@ -50,7 +52,9 @@ pub(super) fn envelope(raw: &[u8]) -> Result<Message, String> {
 fn rounded(value: &Value) -> bool {
     const TWO_TO_THE_63RD: f64 = 9_223_372_036_854_775_808.0;
     match value {
-        Value::Number(number) => number.is_f64() && number.as_f64().is_some_and(|it| it.abs() >= TWO_TO_THE_63RD),
+        Value::Number(number) => {
+            number.is_f64() && number.as_f64().is_some_and(|it| it.abs() >= TWO_TO_THE_63RD)
+        }
         Value::Array(items) => items.iter().any(rounded),
         Value::Object(map) => map.values().any(rounded),
         Value::Null | Value::Bool(_) | Value::String(_) => false,
@@ -78,7 +82,11 @@ impl Envelope<'_> {
         message.body = match BodyEncoding::from_name(&encoding) {
             Some(BodyEncoding::Base64) => base64(&body)?.into(),
             Some(BodyEncoding::Utf8) => Bytes::from(body.into_owned()),
-            None => return Err(format!("its body has the encoding {encoding:?}, and only base64 and utf-8 are known")),
+            None => {
+                return Err(format!(
+                    "its body has the encoding {encoding:?}, and only base64 and utf-8 are known"
+                ));
+            }
         };
         Ok(message)
     }
@@ -89,7 +97,10 @@ fn base64(text: &str) -> Result<Vec<u8>, String> {
         // Some encoders break lines.
         let unbroken: Vec<u8> = text.bytes().filter(|byte| !byte.is_ascii_whitespace()).collect();
         let broken = unbroken.len() < text.len();
-        broken.then(|| BASE64.decode(unbroken).ok()).flatten().ok_or_else(|| format!("its body is not base64: {error}"))
+        broken
+            .then(|| BASE64.decode(unbroken).ok())
+            .flatten()
+            .ok_or_else(|| format!("its body is not base64: {error}"))
     })
 }
 
@@ -119,7 +130,8 @@ impl<'de> Visitor<'de> for EnvelopeVisitor {
                 "headers" => message.headers = map.next_value::<Option<Map>>()?.unwrap_or_default(),
                 "properties" => {
                     let properties = map.next_value::<Option<Wired>>()?.unwrap_or_default();
-                    (message.properties, envelope.encoding) = (properties.properties, properties.encoding);
+                    (message.properties, envelope.encoding) =
+                        (properties.properties, properties.encoding);
                 }
                 _ => _ = message.extra.insert(key.into_owned(), map.next_value()?),
             }
@@ -162,13 +174,17 @@ impl<'de> Visitor<'de> for WiredVisitor {
                     continue;
                 }
                 ("body_encoding", Value::Null) => continue,
-                ("body_encoding", _) => return Err(A::Error::custom("its `body_encoding` is not text")),
+                ("body_encoding", _) => {
+                    return Err(A::Error::custom("its `body_encoding` is not text"));
+                }
                 ("delivery_info", Value::Object(info)) => {
                     properties.delivery_info = delivery_info(info);
                     continue;
                 }
                 ("delivery_info", Value::Null) => continue,
-                ("delivery_info", _) => return Err(A::Error::custom("its `delivery_info` is not an object")),
+                ("delivery_info", _) => {
+                    return Err(A::Error::custom("its `delivery_info` is not an object"));
+                }
                 ("delivery_tag", Value::String(tag)) => {
                     properties.delivery_tag = tag;
                     continue;

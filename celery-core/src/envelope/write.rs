@@ -19,7 +19,8 @@ pub(super) fn envelope(message: &Message, encoding: BodyEncoding) -> String {
         BodyEncoding::Utf8 => str::from_utf8(&message.body).ok(),
         BodyEncoding::Base64 => None,
     };
-    let mut object = Object::new(String::with_capacity(message.body.len() / 3 * 4 + AROUND_THE_BODY));
+    let mut object =
+        Object::new(String::with_capacity(message.body.len() / 3 * 4 + AROUND_THE_BODY));
     object.key("body");
     match text {
         Some(text) => json::write_str(&mut object.out, text),
@@ -34,7 +35,11 @@ pub(super) fn envelope(message: &Message, encoding: BodyEncoding) -> String {
     object.key("headers");
     json::write_map(&mut object.out, &message.headers);
     object.object("properties", |out| {
-        properties(out, &message.properties, if text.is_some() { BodyEncoding::Utf8 } else { BodyEncoding::Base64 })
+        properties(
+            out,
+            &message.properties,
+            if text.is_some() { BodyEncoding::Utf8 } else { BodyEncoding::Base64 },
+        )
     });
     object.extra(&message.extra);
     object.end()

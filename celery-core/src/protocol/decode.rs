@@ -36,19 +36,26 @@ impl TaskMessage {
             });
         }
         if in_headers && message.content_type.as_deref().is_none_or(str::is_empty) {
-            return Err(malformed("it has no `content-type`, so that its body cannot be read".to_owned()));
+            return Err(malformed(
+                "it has no `content-type`, so that its body cannot be read".to_owned(),
+            ));
         }
-        let compression = match message.headers.get("compression").map(|value| text("compression", value)) {
-            Some(Ok(compression)) => compression,
-            Some(Err(fault)) => return Err(malformed(fault)),
-            None => None,
-        };
-        let (content_type, encoding) = (message.content_type.as_deref(), message.content_encoding.as_deref());
-        let body = codec::decode(&message.body, content_type, encoding, compression.as_deref(), accept)
-            .map_err(|error| refuse(error.into()))?;
+        let compression =
+            match message.headers.get("compression").map(|value| text("compression", value)) {
+                Some(Ok(compression)) => compression,
+                Some(Err(fault)) => return Err(malformed(fault)),
+                None => None,
+            };
+        let (content_type, encoding) =
+            (message.content_type.as_deref(), message.content_encoding.as_deref());
+        let body =
+            codec::decode(&message.body, content_type, encoding, compression.as_deref(), accept)
+                .map_err(|error| refuse(error.into()))?;
 
         match body {
-            Value::Object(body) if in_headers && body.contains_key("args") => hybrid(message, body).map_err(malformed),
+            Value::Object(body) if in_headers && body.contains_key("args") => {
+                hybrid(message, body).map_err(malformed)
+            }
             body if in_headers => version_2(message, body).map_err(malformed),
             Value::Object(body) if body.get("task").is_some_and(|task| !task.is_null()) => {
                 let known = |key| body.get(key).and_then(Value::as_str).map(str::to_owned);
@@ -69,9 +76,12 @@ fn version_2(message: &Message, body: Value) -> Result<TaskMessage, String> {
     for (key, value) in &message.headers {
         fields.take(key, value)?;
     }
-    let Value::Array(body) = body else { return Err(wrong("body", &body, "a list of args, kwargs and embed")) };
-    let [args, kwargs, embed] = <[Value; 3]>::try_from(body)
-        .map_err(|body| format!("its body has {} elements and not three: args, kwargs and embed", body.len()))?;
+    let Value::Array(body) = body else {
+        return Err(wrong("body", &body, "a list of args, kwargs and embed"));
+    };
+    let [args, kwargs, embed] = <[Value; 3]>::try_from(body).map_err(|body| {
+        format!("its body has {} elements and not three: args, kwargs and embed", body.len())
+    })?;
     let embed = match embed {
         Value::Null => Embed::default(),
         // Python takes every empty thing for none.
@@ -95,6 +105,8 @@ fn version_1(message: &Message, body: Map) -> Result<TaskMessage, String> {
     for (key, value) in &message.headers {
         match &**key {
             "compression" => fields.take(key, value)?,
+            // It is null, or this were version 2.
+            "task" => {}
             _ => _ = fields.extra.insert(key.clone(), value.clone()),
         }
     }

@@ -16,7 +16,11 @@ impl TaskMessage {
     /// # Errors
     ///
     /// [`EncodeError`] when the serializer cannot express the arguments, or what is embedded.
-    pub fn encode(&self, serializer: Serializer, compression: Option<Compression>) -> Result<Message, EncodeError> {
+    pub fn encode(
+        &self,
+        serializer: Serializer,
+        compression: Option<Compression>,
+    ) -> Result<Message, EncodeError> {
         let body = Value::Array(vec![
             Value::Array(self.args.clone()),
             Value::Object(self.kwargs.clone()),
@@ -112,7 +116,10 @@ fn embed(embed: &Embed) -> Map {
 fn seconds(limit: Option<f64>) -> Value {
     const EXACT: f64 = 9_007_199_254_740_992.0;
     match limit {
-        #[expect(clippy::cast_possible_truncation, reason = "it was found to be whole and in range")]
+        #[expect(
+            clippy::cast_possible_truncation,
+            reason = "it was found to be whole and in range"
+        )]
         Some(limit) if limit.fract() == 0.0 && limit.abs() < EXACT => (limit as i64).into(),
         limit => limit.into(),
     }

@@ -118,7 +118,9 @@ fn integer(key: &str, value: &Value) -> Result<Option<i64>, String> {
     match value {
         Value::Null => Ok(None),
         Value::Number(number) if number.is_i64() => Ok(number.as_i64()),
-        Value::Number(number) => Err(format!("`{key}` is {number} and not a whole number of 64 bits")),
+        Value::Number(number) => {
+            Err(format!("`{key}` is {number} and not a whole number of 64 bits"))
+        }
         other => Err(wrong(key, other, "a whole number")),
     }
 }
@@ -142,7 +144,9 @@ fn limits(value: &Value) -> Result<(Option<f64>, Option<f64>), String> {
         Value::Array(limits) if limits.is_empty() => Ok((None, None)),
         Value::Array(limits) => match &limits[..] {
             [hard, soft] => Ok((limit(hard)?, limit(soft)?)),
-            other => Err(format!("`timelimit` has {} elements and not two, hard and soft", other.len())),
+            other => {
+                Err(format!("`timelimit` has {} elements and not two, hard and soft", other.len()))
+            }
         },
         other => Err(wrong("timelimit", other, "a list of two, hard and soft")),
     }
