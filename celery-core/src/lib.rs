@@ -4,40 +4,40 @@
 //! modules are in reading order, and each group uses only those above it.
 
 // Values: no I/O, no clock.
-pub mod codec;
-pub mod date;
-pub mod envelope;
-pub mod message;
-pub mod protocol;
-pub mod repr;
 pub mod value;
-// pub mod options;
-// pub mod arguments;
-// pub mod exception;
-// pub mod state;
-// pub mod retry;
-// pub mod routing;
-// pub mod config;
+pub mod codec;
+pub mod repr;
+pub mod date;
+pub mod message;
+pub mod envelope;
+pub mod protocol;
+pub mod options;
+pub mod arguments;
+pub mod exception;
+pub mod state;
+pub mod retry;
+pub mod routing;
+pub mod config;
 
 // Seams: what drivers implement.
-pub mod broker;
 pub mod clock;
-// pub mod backend;
-// pub mod transport;
-// pub mod memory;
+pub mod broker;
+pub mod backend;
+pub mod transport;
+pub mod memory;
 
 // Calling.
-// pub mod error;
-// pub mod app;
-// pub mod context;
-// pub mod task;
-// pub mod registry;
-// pub mod signature;
-// pub mod result;
-// pub mod control;
+pub mod error;
+pub mod app;
+pub mod context;
+pub mod task;
+pub mod registry;
+pub mod signature;
+pub mod result;
+pub mod control;
 
 // Running.
-// pub mod worker;
+pub mod worker;
 
-// #[cfg(feature = "conformance")]
-// pub mod conformance;
+#[cfg(feature = "conformance")]
+pub mod conformance;
