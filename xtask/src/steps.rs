@@ -61,7 +61,12 @@ pub(crate) fn test(layout: &Layout, filter: &[String]) -> Result<(), Failure> {
     let services = Services::start(layout)?;
     let mut failed = Vec::new();
     if filter.is_empty() {
-        failed.extend(BEFORE.iter().filter_map(|step| step.run(layout, &services, &[]).err()));
+        for step in &BEFORE {
+            match step.run(layout, &services, &[]) {
+                Ok(took) => println!("xtask: passed in {took}"),
+                Err(failure) => failed.push(failure),
+            }
+        }
     }
     let has_nextest = packages::find("cargo-nextest").is_some();
     if !has_nextest {
@@ -96,7 +101,13 @@ fn runner_args(has_nextest: bool, filter: &[String]) -> Vec<String> {
 }
 
 impl Step {
-    fn run(&self, layout: &Layout, services: &Services, more: &[String]) -> Result<(), Failure> {
+    /// Returns how long it took.
+    fn run(
+        &self,
+        layout: &Layout,
+        services: &Services,
+        more: &[String],
+    ) -> Result<String, Failure> {
         println!("xtask: cargo {}", [&[self.args.to_owned()], more].concat().join(" "));
         let start = now();
         let status = cargo()
@@ -108,16 +119,7 @@ impl Step {
             .status();
         let took = seconds(now() - start);
         match status {
-            // The test runner has printed its own time, in the summary that is to be last.
-            Ok(status)
-                if status.success() && matches!(self.args.split(' ').next(), Some("nextest")) =>
-            {
-                Ok(())
-            }
-            Ok(status) if status.success() => {
-                println!("xtask: passed in {took}");
-                Ok(())
-            }
+            Ok(status) if status.success() => Ok(took),
             Ok(status) => {
                 println!("xtask: FAILED in {took}: cargo {}", self.args);
                 Err(Failure::new(
