@@ -5,7 +5,7 @@
 mod builder;
 mod current;
 mod origin;
-mod send;
+pub(crate) mod send;
 mod store;
 
 use std::{
