@@ -204,7 +204,7 @@ fn msgpack_has_what_python_packs() {
     );
 }
 
-/// What msgpack cannot hold is beside the point of a round trip.
+/// The one thing among these values that msgpack has no form for.
 fn has_large_int(value: &Value) -> bool {
     match value {
         Value::Array(items) => items.iter().any(has_large_int),
@@ -225,9 +225,10 @@ proptest! {
 
     #[test]
     fn msgpack_reads_what_it_wrote(value in any_value()) {
-        prop_assume!(!has_large_int(&value));
-        let bytes = Serializer::Msgpack.encode(&value).unwrap();
-        prop_assert_eq!(Serializer::Msgpack.decode(&bytes).unwrap(), value);
+        match Serializer::Msgpack.encode(&value) {
+            Ok(bytes) => prop_assert_eq!(Serializer::Msgpack.decode(&bytes).unwrap(), value),
+            Err(error) => prop_assert!(has_large_int(&value), "{error}"),
+        }
     }
 
     #[test]
