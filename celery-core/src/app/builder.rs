@@ -132,6 +132,7 @@ impl Builder {
             installed: self.installed,
             state: self.state,
             origin: Origin::of_this_process(),
+            clock: Default::default(),
             registry: Default::default(),
             broker: Default::default(),
             backend: Default::default(),
