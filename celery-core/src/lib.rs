@@ -24,7 +24,7 @@ pub mod clock;
 pub mod broker;
 pub mod backend;
 pub mod transport;
-pub mod memory;
+// pub mod memory;
 
 // Calling.
 pub mod error;
@@ -39,5 +39,5 @@ pub mod control;
 // Running.
 pub mod worker;
 
-#[cfg(feature = "conformance")]
-pub mod conformance;
+// #[cfg(feature = "conformance")]
+// pub mod conformance;

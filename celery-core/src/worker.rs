@@ -150,7 +150,7 @@ fn choose_queues(app: &Celery, named: Option<Vec<String>>, excluded: &[String]) 
             let find = |name: &String| app.queues().get_or_create(name).map_err(|e| Error::Call(e.to_string()));
             names.iter().map(find).collect::<Result<Vec<_>, _>>()?
         }
-        None => app.queues().consumed(),
+        None => app.queues().iter().cloned().collect(),
     };
     queues.retain(|queue| !excluded.contains(&queue.name));
     if queues.is_empty() {

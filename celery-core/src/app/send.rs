@@ -139,14 +139,14 @@ impl Celery {
             },
             routing_key: message.delivery_info.routing_key.clone(),
             // It was read with them.
-            serializer: Serializer::from_content_type(&message.content_type).unwrap_or(Serializer::Json),
+            serializer: Serializer::from_name(&message.content_type).unwrap_or_default(),
             compression: message.compression.as_deref().and_then(|mime| Compression::from_mime(mime).ok()),
             message,
         }
     }
 
     fn repr_limits(&self) -> repr::Limits {
-        repr::Limits { levels: self.inner.config.task.repr_maxlevels, ..repr::Limits::default() }
+        repr::Limits { max_levels: self.inner.config.task.repr_maxlevels, ..repr::Limits::default() }
     }
 
     /// Publishes, and tries again upon a lost connection as `task_publish_retry_policy` says.

@@ -60,7 +60,7 @@ pub(super) struct Again {
 }
 
 /// What the decision depends on besides the outcome.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy)]
 pub(super) struct Facts<'a> {
     /// The options of the task.
     pub(super) options: &'a Options,
@@ -70,12 +70,6 @@ pub(super) struct Facts<'a> {
     pub(super) now: Timestamp,
     /// What an exhausted retry without a cause says.
     pub(super) exhausted: &'a dyn Fn() -> String,
-}
-
-impl std::fmt::Debug for dyn Fn() -> String + '_ {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Fn() -> String")
-    }
 }
 
 /// Decides. `random` gives a number from zero to the one it is asked with, both included.
