@@ -15,13 +15,16 @@ use crate::{
 /// A boxed future that can be sent between threads.
 pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 
+/// A connection under way.
+pub type Connecting<T, E> = BoxFuture<'static, Result<Arc<T>, E>>;
+
 /// A driver for brokers.
 #[derive(Clone, Copy, Debug)]
 pub struct BrokerTransport {
     /// The URL schemes that it serves.
     pub schemes: &'static [&'static str],
     /// Connects.
-    pub connect: fn(&ServerUrl, &Config) -> BoxFuture<'static, Result<Arc<dyn Broker>, BrokerError>>,
+    pub connect: fn(&ServerUrl, &Config) -> Connecting<dyn Broker, BrokerError>,
 }
 
 /// A driver for result backends.
@@ -30,7 +33,7 @@ pub struct BackendTransport {
     /// The URL schemes that it serves.
     pub schemes: &'static [&'static str],
     /// Connects.
-    pub connect: fn(&ServerUrl, &Config) -> BoxFuture<'static, Result<Arc<dyn Backend>, BackendError>>,
+    pub connect: fn(&ServerUrl, &Config) -> Connecting<dyn Backend, BackendError>,
 }
 
 inventory::collect!(BrokerTransport);
