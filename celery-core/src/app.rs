@@ -6,7 +6,7 @@ mod builder;
 mod current;
 mod origin;
 mod overrides;
-mod send;
+pub(crate) mod send;
 mod store;
 
 use std::{

@@ -10,6 +10,7 @@ mod control;
 mod execute;
 mod follow;
 mod panics;
+mod patience;
 mod request;
 mod verdict;
 
