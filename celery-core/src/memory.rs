@@ -4,6 +4,9 @@
 //! one result backend per name, shared by all apps of the process and alive as long as it, so that one app's worker
 //! runs what another app published. For tests, examples and programs that are their own worker.
 //!
+//! Nothing but the name and `result_expires` is asked for: transport options, which speak of servers, are not looked
+//! at, so that a program runs on `memory://` with the settings that it has for its server.
+//!
 //! Queues, priorities, exchanges and redelivery are as kombu has them on Redis, so that what was tested here behaves
 //! the same there. All waiting is on events and on tokio's timers: with tokio's clock paused, a day's countdown takes no
 //! time.

@@ -75,13 +75,18 @@ impl MemoryBackend {
 #[async_trait]
 impl Backend for MemoryBackend {
     async fn store(&self, meta: &TaskMeta) -> Result<(), BackendError> {
-        let lifetime = if meta.state == State::Failure { self.failure_lifetime } else { self.lifetime };
+        let lifetime =
+            if meta.state == State::Failure { self.failure_lifetime } else { self.lifetime };
         let now = clock::now();
         // A lifetime that ends after the last day that can be told is for ever.
         let expires = lifetime.and_then(|lifetime| now.checked_add(lifetime).ok());
         let mut results = lock(&self.results);
         results.sweep(now);
-        if results.entries.get(&meta.task_id).is_some_and(|entry| entry.meta.state == State::Success) {
+        if results
+            .entries
+            .get(&meta.task_id)
+            .is_some_and(|entry| entry.meta.state == State::Success)
+        {
             return Ok(());
         }
         results.forget(&meta.task_id);

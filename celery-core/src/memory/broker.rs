@@ -74,7 +74,11 @@ impl Broker for MemoryBroker {
         Ok(())
     }
 
-    async fn consume(&self, queues: &[Queue], prefetch: Prefetch) -> Result<Box<dyn Consumer>, BrokerError> {
+    async fn consume(
+        &self,
+        queues: &[Queue],
+        prefetch: Prefetch,
+    ) -> Result<Box<dyn Consumer>, BrokerError> {
         for queue in queues {
             self.store.declare(queue);
         }

@@ -79,7 +79,10 @@ impl Consumer for MemoryConsumer {
             changed.as_mut().enable();
             match store.take(&mut self.queues, room) {
                 Taken::Messages(messages) => {
-                    return Ok(messages.into_iter().map(|(queue, message)| self.hand_over(queue, message)).collect());
+                    return Ok(messages
+                        .into_iter()
+                        .map(|(queue, message)| self.hand_over(queue, message))
+                        .collect());
                 }
                 Taken::Nothing(None) => changed.await,
                 Taken::Nothing(Some(due)) => tokio::select! {

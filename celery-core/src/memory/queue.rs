@@ -86,7 +86,8 @@ mod tests {
             message.properties.priority = priority;
             STEPS[step(&message)]
         };
-        let priorities = [None, Some(-5), Some(0), Some(2), Some(3), Some(5), Some(8), Some(9), Some(255)];
+        let priorities =
+            [None, Some(-5), Some(0), Some(2), Some(3), Some(5), Some(8), Some(9), Some(255)];
         assert_eq!(priorities.map(of), [0, 0, 0, 0, 3, 3, 6, 9, 9]);
     }
 
@@ -102,7 +103,8 @@ mod tests {
         queue.defer(named("not yet"), at(21));
         assert_eq!(queue.len(), 1);
         queue.wake_deferred(at(20));
-        let bodies: Vec<_> = std::iter::from_fn(|| queue.pop(0)).map(|message| message.body).collect();
+        let bodies: Vec<_> =
+            std::iter::from_fn(|| queue.pop(0)).map(|message| message.body).collect();
         assert_eq!(bodies, ["first", "second", "third", "waits"]);
         assert_eq!(queue.next_due(), Some(at(21)));
     }

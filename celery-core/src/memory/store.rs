@@ -163,7 +163,8 @@ impl Store {
             Settlement::Quarantine(reason) => {
                 // Its envelope is what would be found in the queue of a server.
                 let raw = envelope::to_json(&message, BodyEncoding::Base64).into();
-                let quarantined = Quarantined { queue: queue.to_owned(), reason, at: clock::now(), raw };
+                let quarantined =
+                    Quarantined { queue: queue.to_owned(), reason, at: clock::now(), raw };
                 books.quarantined.entry(queue.to_owned()).or_default().push(quarantined);
                 return;
             }

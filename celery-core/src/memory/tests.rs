@@ -21,7 +21,8 @@ const DAY: Duration = Duration::from_secs(24 * 3600);
 
 async fn publish(broker: &dyn Broker, body: &'static str) {
     let message = Message { body: body.into(), ..Message::default() };
-    let publication = Publication { exchange: Exchange::anonymous(), routing_key: "celery".to_owned(), message };
+    let publication =
+        Publication { exchange: Exchange::anonymous(), routing_key: "celery".to_owned(), message };
     broker.publish(&[publication]).await.unwrap();
 }
 
@@ -80,7 +81,8 @@ async fn a_name_is_one_backend_for_all_its_handles() {
 
 #[test]
 fn the_name_is_what_stands_between_the_scheme_and_the_options() {
-    let urls = ["memory://", "memory", "memory:///", "memory://a", "memory://a/", "memory://a/b?c=d"];
+    let urls =
+        ["memory://", "memory", "memory:///", "memory://a", "memory://a/", "memory://a/b?c=d"];
     let names = urls.map(|url| name(&ServerUrl::parse(url).unwrap()).to_owned());
     assert_eq!(names, ["", "", "", "a", "a", "a/b"]);
 }
@@ -113,7 +115,10 @@ async fn deferred_messages_come_each_at_its_hour() {
         let delivery = take(&mut consumer).await;
         assert_eq!(body(&delivery), expected);
         let passed = clock::now().duration_since(start).as_secs();
-        assert!((hours * 3600 - 1..hours * 3600 + 2).contains(&passed), "{expected} came after {passed} s");
+        assert!(
+            (hours * 3600 - 1..hours * 3600 + 2).contains(&passed),
+            "{expected} came after {passed} s"
+        );
         delivery.ack().await.unwrap();
     }
 }

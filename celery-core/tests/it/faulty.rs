@@ -5,8 +5,9 @@ use std::{sync::Arc, time::Duration};
 use celery_core::{
     broker::{Broker, BrokerError, Consumer, Delivery, Exchange, Publication, Queue},
     conformance::{
-        Faulty, within,
+        Faulty,
         faulty::Call::{Next, Publish, Settle},
+        within,
     },
     memory::MemoryBroker,
     message::Message,
@@ -20,7 +21,8 @@ fn faulty(name: &str) -> Faulty {
 
 async fn publish(broker: &Faulty) -> Result<(), BrokerError> {
     let message = Message { body: "hello".into(), ..Message::default() };
-    let publication = Publication { exchange: Exchange::anonymous(), routing_key: "celery".to_owned(), message };
+    let publication =
+        Publication { exchange: Exchange::anonymous(), routing_key: "celery".to_owned(), message };
     broker.publish(&[publication]).await
 }
 
@@ -33,7 +35,7 @@ async fn next(consumer: &mut Box<dyn Consumer>) -> Result<Vec<Delivery>, BrokerE
 }
 
 #[track_caller]
-fn assert_lost<T: std::fmt::Debug>(outcome: Result<T, BrokerError>) {
+fn assert_lost<T: std::fmt::Debug>(outcome: &Result<T, BrokerError>) {
     assert!(matches!(outcome, Err(BrokerError::ConnectionLost(_))), "{outcome:?}");
 }
 
@@ -43,7 +45,7 @@ async fn the_nth_call_from_now_on_loses_the_connection() {
     publish(&broker).await.unwrap();
     broker.lose_connection_on(Publish, 2);
     publish(&broker).await.unwrap();
-    assert_lost(publish(&broker).await);
+    assert_lost(&publish(&broker).await);
     publish(&broker).await.unwrap();
     assert_eq!(broker.calls(Publish), 4);
     assert_eq!(broker.queue_len("celery").await.unwrap(), 3);
@@ -58,10 +60,10 @@ async fn a_consumer_is_gone_with_its_connection_and_its_messages_come_back() {
         let mut consumer = consume(&broker).await;
         if call == Settle {
             let delivery = next(&mut consumer).await.unwrap().remove(0);
-            assert_lost(delivery.ack().await);
+            assert_lost(&delivery.ack().await);
         }
-        assert_lost(next(&mut consumer).await);
-        assert_lost(next(&mut consumer).await);
+        assert_lost(&next(&mut consumer).await);
+        assert_lost(&next(&mut consumer).await);
 
         let delivery = next(&mut consume(&broker).await).await.unwrap().remove(0);
         assert!(delivery.message.as_ref().unwrap().properties.delivery_info.redelivered);
@@ -78,8 +80,8 @@ async fn what_is_out_when_the_connection_is_lost_cannot_be_settled() {
     let out = next(&mut consumer).await.unwrap().remove(0);
     publish(&broker).await.unwrap();
     broker.lose_connection_on(Next, 1);
-    assert_lost(next(&mut consumer).await);
-    assert_lost(out.ack().await);
+    assert_lost(&next(&mut consumer).await);
+    assert_lost(&out.ack().await);
     assert_eq!(broker.queue_len("celery").await.unwrap(), 2);
 }
 
@@ -94,7 +96,11 @@ async fn each_message_is_delivered_twice() {
     assert_eq!(first.delivery_tag, second.delivery_tag);
     assert_eq!((first.delivery_info.redelivered, second.delivery_info.redelivered), (false, true));
     deliveries.pop().unwrap().reject(true).await.unwrap();
-    assert_eq!(broker.queue_len("celery").await.unwrap(), 0, "the broker knows of one delivery only");
+    assert_eq!(
+        broker.queue_len("celery").await.unwrap(),
+        0,
+        "the broker knows of one delivery only"
+    );
     deliveries.pop().unwrap().ack().await.unwrap();
     assert_eq!(broker.queue_len("celery").await.unwrap(), 0);
 }
