@@ -179,6 +179,27 @@ async fn a_message_outlives_the_runtime_that_deferred_it() {
     assert_eq!(body(&take(&mut consume(&broker).await).await), "patient");
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn no_wakeup_is_missed_between_threads() {
+    const MESSAGES: usize = 20_000;
+    let broker = MemoryBroker::named("test-of-threads");
+    let publisher = broker.clone();
+    tokio::spawn(async move {
+        for _ in 0..MESSAGES {
+            publish(&publisher, "one of many").await;
+        }
+    });
+    // With a prefetch of one, each message is waited for, and then the room for the next is made on another thread.
+    let mut consumer = consume(&broker).await;
+    let all = async {
+        for _ in 0..MESSAGES {
+            let delivery = take(&mut consumer).await;
+            tokio::spawn(delivery.ack());
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(60), all).await.expect("a wakeup was missed");
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_result_expires_and_is_swept_by_the_next_store() {
     let backend = expiring("test-of-expiry", HOUR, None);
