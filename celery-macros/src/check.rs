@@ -72,7 +72,7 @@ fn parameters(kind: Kind, args: &Args, task: &TaskFn, errors: &mut Errors) {
             }
             Role::Context => {}
             Role::State(_) => {
-                owned(&parameter.ty, "the state of the app is cloned for each run", errors)
+                owned(&parameter.ty, "the state of the app is cloned for each run", errors);
             }
             Role::Argument { .. } if is_context(&parameter.ty) => {
                 errors.at(&parameter.ty, "the context is the first parameter of a task; move it there, and add `bind` to the attribute");
@@ -156,7 +156,7 @@ fn remote(args: &Args, task: &TaskFn, errors: &mut Errors) {
     for parameter in &task.parameters {
         match &parameter.role {
             Role::State(attr) => {
-                errors.at(attr, "the state of a remote task is its worker's; remove the parameter")
+                errors.at(attr, "the state of a remote task is its worker's; remove the parameter");
             }
             Role::Argument { default: Some(default), .. } => {
                 errors.at(

@@ -37,7 +37,7 @@ pub(crate) enum Role {
     /// The context of the run: `&Context`.
     Context,
     /// What the app keeps under its type.
-    State(Attribute),
+    State(Box<Attribute>),
     /// An argument of the call.
     Argument {
         /// What stands in for it.
@@ -178,7 +178,7 @@ fn role(ty: &Type, index: usize, attrs: Vec<Attribute>, errors: &mut Errors) -> 
             if let Err(error) = attr.meta.require_path_only() {
                 errors.push(error);
             }
-            state = Some(attr);
+            state = Some(Box::new(attr));
         } else {
             match attr.meta {
                 Meta::NameValue(meta) => default = Some(Box::new(meta.value)),
