@@ -35,9 +35,14 @@ pub mod registry;
 pub mod signature;
 pub mod result;
 pub mod control;
+#[doc(hidden)]
+pub mod macro_support;
 
 // Running.
 pub mod worker;
 
 #[cfg(feature = "conformance")]
 pub mod conformance;
+
+#[doc(hidden)]
+pub use self::macro_support as __private;

@@ -151,7 +151,7 @@ fn calling(args: &Args, task: &TaskFn) -> TokenStream {
         quote! {
             /// The signature with all arguments but the first, which is the result of the task before it.
             pub fn partial(#(#names: #types),*) -> #private::Signature<#private::Takes<#first>, #output> {
-                #private::signature::<#private::Takes<#first>, Self>(#private::Arguments::new() #(#pushes)*)
+                #private::Signature::for_task::<Self>(#private::Arguments::new() #(#pushes)*)
             }
         }
     });
@@ -160,7 +160,7 @@ fn calling(args: &Args, task: &TaskFn) -> TokenStream {
         impl #name {
             /// The signature with these arguments.
             pub fn s(#(#names: #types),*) -> #private::Signature<#private::Nothing, #output> {
-                #private::signature::<#private::Nothing, Self>(#private::Arguments::new() #(#pushes)*)
+                #private::Signature::for_task::<Self>(#private::Arguments::new() #(#pushes)*)
             }
 
             /// The signature with these arguments, which takes no result of the task before it.
