@@ -122,23 +122,40 @@ pub fn app_id(app: &Celery) -> AppId {
     app.id()
 }
 
-/// Tells an alias of `Result` from other types, which a macro that sees only names cannot: for a `Result`, the
-/// constant of the type itself goes before that of the trait.
+/// What kind of type a task returns, which a macro that sees only names cannot tell: for a `Result` behind an alias,
+/// the constant of the type itself goes before that of the trait.
 #[derive(Debug)]
 pub struct Returns<T>(std::marker::PhantomData<T>);
 
+/// An alias of a `Result`.
+#[derive(Clone, Copy, Debug)]
+pub struct Alias;
+
 impl<T, E> Returns<Result<T, E>> {
-    /// Refuses the alias.
-    pub const IN_FULL: () = panic!("this is an alias of a `Result`; write `Result<T, E>` in full, so that the task's output is seen");
+    /// An alias.
+    pub const KIND: Alias = Alias;
 }
 
-/// The other types.
-pub trait NamedResult {
-    /// Allows the type.
-    const IN_FULL: () = ();
+/// All other types.
+pub trait NoResult {
+    /// Itself.
+    const KIND: () = ();
 }
 
-impl<T> NamedResult for Returns<T> {}
+impl<T> NoResult for Returns<T> {}
+
+/// A type that says what the task returns.
+#[diagnostic::on_unimplemented(
+    message = "what the task returns is hidden in an alias",
+    label = "this is a `Result`",
+    note = "write `Result<T, E>` in full"
+)]
+pub trait InFull {}
+
+impl InFull for () {}
+
+/// Refuses an alias of a `Result`.
+pub const fn in_full<T: InFull + Copy>(_: T) {}
 
 #[cfg(test)]
 mod tests {

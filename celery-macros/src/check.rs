@@ -169,6 +169,13 @@ fn remote(args: &Args, task: &TaskFn, errors: &mut Errors) {
     }
 }
 
+/// Whether the type owns what it holds, and has a name.
+pub(crate) fn is_owned(ty: &Type) -> bool {
+    let mut errors = Errors::default();
+    owned(ty, "", &mut errors);
+    errors.into_error().is_none()
+}
+
 /// Notes what is borrowed in the type, or has no name.
 fn owned(ty: &Type, why: &str, errors: &mut Errors) {
     struct Search<'a> {

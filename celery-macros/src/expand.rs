@@ -4,20 +4,21 @@
 //! wrote keeps its place, so that the errors of rustc point there; local names are hygienic, so that none of theirs
 //! can be meant by mistake.
 
-use proc_macro2::{Span, TokenStream};
+use proc_macro2::{Span, TokenStream, TokenTree};
 use quote::{ToTokens, format_ident, quote, quote_spanned};
 use syn::{Attribute, Ident, ReturnType, ext::IdentExt, spanned::Spanned};
 
 use crate::{
     Kind,
     args::{Args, OptionArg, OptionValue, flag},
+    check::is_owned,
     task_fn::{Output, Parameter, Role, TaskFn},
 };
 
 /// The whole expansion of a task without mistakes.
 pub(crate) fn expand(kind: Kind, args: &Args, task: &TaskFn) -> TokenStream {
     let (function, task_type, cfgs) = (function(task), task_type(task), cfgs(task));
-    let (calling, task_impl) = (calling(args, task), task_impl(args, task));
+    let (calling, task_impl) = (calling(args, task, Calls::Task), task_impl(args, task));
     let registration = match kind {
         Kind::Shared | Kind::Task => registration(args, task),
         Kind::Remote => TokenStream::new(),
@@ -37,24 +38,28 @@ pub(crate) fn expand(kind: Kind, args: &Args, task: &TaskFn) -> TokenStream {
 /// What stands in for a task with mistakes, so that they are all that is reported: the function, and as much of the
 /// type as its uses need.
 pub(crate) fn fallback(args: &Args, task: &TaskFn) -> TokenStream {
-    let (function, task_type) = (function(task), task_type(task));
-    let nameable = task.complete
-        && task.sig.generics.params.is_empty()
-        && !task.sig.to_token_stream().to_string().contains("impl ");
-    let calls = if nameable {
-        let plain = Args {
-            name: None,
-            bind: None,
-            app: None,
-            krate: args.krate.clone(),
-            options: Vec::new(),
-        };
-        let (task_impl, calling) = (task_impl(&plain, task), calling(&plain, task));
-        quote! { const _: () = { #task_impl #calling }; }
-    } else {
-        TokenStream::new()
-    };
-    quote! { #function #task_type #calls }
+    let function = function(task);
+    if task.sig.receiver().is_some() {
+        // In an `impl`, where no type can be.
+        return function;
+    }
+    let task_type = task_type(task);
+    if !task.complete || !task.sig.generics.params.is_empty() || !is_owned(task.output.value()) {
+        return quote! { #function #task_type };
+    }
+    let plain =
+        Args { name: None, bind: None, app: None, krate: args.krate.clone(), options: Vec::new() };
+    let (task_impl, calling) = (task_impl(&plain, task), calling(&plain, task, Calls::Uses));
+    quote! { #function #task_type const _: () = { #task_impl #calling }; }
+}
+
+/// What the calling half of a task is for.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Calls {
+    /// To be run.
+    Task,
+    /// To keep the uses of a task with mistakes free of errors that follow.
+    Uses,
 }
 
 /// The function as it was.
@@ -137,17 +142,22 @@ fn set_option(private: &TokenStream, option: &OptionArg) -> TokenStream {
 }
 
 /// `s`, `si`, `partial` and `delay`.
-fn calling(args: &Args, task: &TaskFn) -> TokenStream {
+fn calling(args: &Args, task: &TaskFn, calls: Calls) -> TokenStream {
     let (name, private) = (task.type_name(), private(args));
     let output = task.output.value();
     let (names, types): (Vec<_>, Vec<_>) =
         task.arguments().map(|parameter| (&parameter.ident, &parameter.ty)).unzip();
     let pushes: Vec<_> = task
         .arguments()
-        .map(|Parameter { ident, ty, .. }| quote_spanned! {ty.span()=> .push(&#ident) })
+        .map(|Parameter { ident, ty, .. }| match calls {
+            Calls::Task => quote_spanned! {ty.span()=> .push(&#ident) },
+            // It may be the mistake that the argument cannot be sent.
+            Calls::Uses => TokenStream::new(),
+        })
         .collect();
-    let partial = types.split_first().map(|(first, _)| {
-        let (names, types, pushes) = (&names[1..], &types[1..], &pushes[1..]);
+    let first = types.split_first().filter(|(first, _)| calls == Calls::Task || is_owned(first));
+    let partial = first.map(|(first, types)| {
+        let (names, pushes) = (&names[1..], &pushes[1..]);
         quote! {
             /// The signature with all arguments but the first, which is the result of the task before it.
             pub fn partial(#(#names: #types),*) -> #private::Signature<#private::Takes<#first>, #output> {
@@ -156,7 +166,7 @@ fn calling(args: &Args, task: &TaskFn) -> TokenStream {
         }
     });
     quote! {
-        #[allow(dead_code, clippy::needless_pass_by_value, clippy::too_many_arguments)]
+        #[allow(dead_code, unused_variables, clippy::needless_pass_by_value, clippy::too_many_arguments)]
         impl #name {
             /// The signature with these arguments.
             pub fn s(#(#names: #types),*) -> #private::Signature<#private::Nothing, #output> {
@@ -211,12 +221,15 @@ fn registration(args: &Args, task: &TaskFn) -> TokenStream {
     });
     let (function, place) = (&task.sig.ident, place(task));
     let call = quote_spanned! {place=> #function(#(#bindings),*) };
+    // A call is where its first token is, so this path has to be there too.
+    let private_there: TokenStream =
+        private.clone().into_iter().map(|token| at(place, token)).collect();
     let run = |call: TokenStream| match &task.output {
-        Output::Value(_) => quote_spanned! {place=> #private::returned(&#call) },
+        Output::Value(_) => quote_spanned! {place=> #private_there::returned(&#call) },
         Output::Fallible(_) => quote_spanned! {place=>
             match #call {
-                ::core::result::Result::Ok(value) => #private::returned(&value),
-                ::core::result::Result::Err(error) => ::core::result::Result::Err(#private::TaskError::from(error)),
+                ::core::result::Result::Ok(value) => #private_there::returned(&value),
+                ::core::result::Result::Err(error) => ::core::result::Result::Err(#private_there::TaskError::from(error)),
             }
         },
     };
@@ -237,10 +250,10 @@ fn registration(args: &Args, task: &TaskFn) -> TokenStream {
         None => quote! { ::core::option::Option::None },
     };
     let alias = match &task.output {
-        Output::Value(ty) => quote_spanned! {ty.span()=>
+        Output::Value(ty) => quote_spanned! {place=>
             const _: () = {
-                use #private::NamedResult as _;
-                #private::Returns::<#ty>::IN_FULL
+                use #private::NoResult as _;
+                #private_there::in_full(#private_there::Returns::<#ty>::KIND)
             };
         },
         Output::Fallible(_) => TokenStream::new(),
@@ -267,6 +280,15 @@ fn place(task: &TaskFn) -> Span {
         ReturnType::Default => task.sig.ident.span(),
         ReturnType::Type(_, ty) => ty.span(),
     }
+}
+
+/// The path at that place: a call is where its first token is, and so are the errors of it.
+fn at(place: Span, path: &TokenStream) -> TokenStream {
+    let moved = |mut token: TokenTree| {
+        token.set_span(place);
+        token
+    };
+    path.clone().into_iter().map(moved).collect()
 }
 
 fn private(args: &Args) -> TokenStream {
