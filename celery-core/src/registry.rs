@@ -79,6 +79,20 @@ pub struct InstalledApps {
     pub crates: &'static [&'static str],
 }
 
+/// The [`InstalledApps`](crate::registry::InstalledApps) that `celery_build::autodiscover()` found in the build script
+/// of this package, for `autodiscover_tasks` on the builder of the app. Their crates are linked by it.
+#[macro_export]
+macro_rules! installed_apps {
+    () => {
+        $crate::registry::InstalledApps {
+            crates: ::core::include!(::core::env!(
+                "CELERY_INSTALLED_APPS",
+                "no tasks were discovered when this package was built: add `celery-build` under `[build-dependencies]`, and a `build.rs` with `fn main() { celery_build::autodiscover() }`"
+            )),
+        }
+    };
+}
+
 /// Tasks by name.
 #[derive(Clone, Debug, Default)]
 pub struct Registry {
