@@ -1,0 +1,148 @@
+//! The `result_` settings as fields.
+
+use std::time::Duration;
+
+use serde::{Serialize, Serializer};
+use serde_json::Value;
+
+use super::masked::{TransportOptions, millis, seconds};
+use super::read::{Parsed, Reader, boolean, integer, limit, milliseconds, name, optional, text};
+use super::url::ServerUrl;
+
+/// Which result backend, and what is kept there. Its `Debug` and its serialized form show no passwords.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[non_exhaustive]
+pub struct ResultConfig {
+    /// The result backend; `None` means that results are not kept.
+    pub backend: Option<ServerUrl>,
+    /// Results that a client remembers: -1 means none, 0 means all.
+    pub cache_max: i64,
+    /// Compression of stored results.
+    pub compression: Option<String>,
+    /// How long results are kept; `None` means for ever.
+    #[serde(serialize_with = "seconds")]
+    pub expires: Option<Duration>,
+    /// How long the bookkeeping of chords is kept. See [`chord_lifetime`](Self::chord_lifetime).
+    pub chord_expires: Lifetime,
+    /// How long failures are kept. See [`failure_lifetime`](Self::failure_lifetime).
+    pub failure_expires: Lifetime,
+    /// Whether name, arguments, worker, retries and queue of a task are stored with its result.
+    pub extended: bool,
+    /// Serializer of results.
+    pub serializer: String,
+    /// Options which the driver honours or refuses, each for itself.
+    pub backend_transport_options: TransportOptions,
+    /// Whether recoverable errors of the backend are tried again instead of being raised.
+    pub backend_always_retry: bool,
+    /// With `backend_always_retry`: tries after the first; `None` means no limit.
+    pub backend_max_retries: Option<u64>,
+    /// With `backend_always_retry`: the first pause between two tries.
+    #[serde(rename = "backend_base_sleep_between_retries_ms", serialize_with = "millis")]
+    pub backend_base_sleep_between_retries: Duration,
+    /// With `backend_always_retry`: the longest pause between two tries.
+    #[serde(rename = "backend_max_sleep_between_retries_ms", serialize_with = "millis")]
+    pub backend_max_sleep_between_retries: Duration,
+}
+
+/// A time to live that may follow `result_expires`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Lifetime {
+    /// As long as results: null.
+    AsResults,
+    /// For ever: 0.
+    Forever,
+    /// As long as this.
+    For(Duration),
+}
+
+impl ResultConfig {
+    /// How long the bookkeeping of chords is kept; `None` means for ever.
+    pub fn chord_lifetime(&self) -> Option<Duration> {
+        self.chord_expires.or(self.expires)
+    }
+
+    /// How long failures are kept; `None` means for ever.
+    pub fn failure_lifetime(&self) -> Option<Duration> {
+        self.failure_expires.or(self.expires)
+    }
+
+    pub(super) fn read(reader: &mut Reader) -> Self {
+        Self {
+            backend: reader.read("result_backend", optional(backend)),
+            cache_max: reader.read("result_cache_max", cache_max),
+            compression: reader.read("result_compression", optional(name)),
+            expires: reader.read("result_expires", limit),
+            chord_expires: reader.read("result_chord_expires", Lifetime::from_value),
+            failure_expires: reader.read("result_failure_expires", Lifetime::from_value),
+            extended: reader.read("result_extended", boolean),
+            serializer: reader.read("result_serializer", name),
+            backend_transport_options: reader
+                .read("result_backend_transport_options", TransportOptions::from_value),
+            backend_always_retry: reader.read("result_backend_always_retry", boolean),
+            backend_max_retries: reader.read("result_backend_max_retries", max_retries),
+            backend_base_sleep_between_retries: reader
+                .read("result_backend_base_sleep_between_retries_ms", milliseconds),
+            backend_max_sleep_between_retries: reader
+                .read("result_backend_max_sleep_between_retries_ms", milliseconds),
+        }
+    }
+}
+
+impl Lifetime {
+    fn or(self, results: Option<Duration>) -> Option<Duration> {
+        match self {
+            Self::AsResults => results,
+            Self::Forever => None,
+            Self::For(time) => Some(time),
+        }
+    }
+
+    fn from_value(value: &Value) -> Parsed<Self> {
+        if value.is_null() {
+            return Ok(Self::AsResults);
+        }
+        limit(value).map(|time| time.map_or(Self::Forever, Self::For))
+    }
+}
+
+/// Serializes as Celery writes it: null, 0, or seconds.
+impl Serialize for Lifetime {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self {
+            Self::AsResults => serializer.serialize_none(),
+            Self::Forever => serializer.serialize_u64(0),
+            Self::For(time) => seconds(time, serializer),
+        }
+    }
+}
+
+/// A URL or a bare name. A class path, which Celery also takes, has a dot in front of any `://`.
+fn backend(value: &Value) -> Parsed<ServerUrl> {
+    let url = text(value).ok().and_then(|text| ServerUrl::parse(&text).ok());
+    url.filter(|url| !url.scheme().contains('.')).ok_or_else(|| {
+        "the URL of a result backend, such as `redis://localhost:6379/1` (Python classes cannot be used)".to_owned()
+    })
+}
+
+fn cache_max(value: &Value) -> Parsed<i64> {
+    if value.is_null() {
+        return Ok(0);
+    }
+    integer(value)
+        .ok()
+        .filter(|max| *max >= -1)
+        .ok_or_else(|| "a whole number: -1 for none, 0 for all, or how many".to_owned())
+}
+
+/// A number, or no limit: JSON has no infinity, so it is null or a word.
+fn max_retries(value: &Value) -> Parsed<Option<u64>> {
+    match value {
+        Value::Null => Ok(None),
+        Value::String(word)
+            if matches!(&*word.to_ascii_lowercase(), "inf" | "infinity" | "infinite") =>
+        {
+            Ok(None)
+        }
+        _ => integer(value).map(Some).map_err(|expected: String| format!("{expected}, or `inf`")),
+    }
+}

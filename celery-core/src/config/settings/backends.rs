@@ -1,0 +1,67 @@
+//! The settings of result backends that this version does not have.
+
+use super::{Setting, refused, settings};
+
+const DATABASE: &str = "this version has no database (SQLAlchemy) result backend";
+const CACHE: &str = "this version has no cache (memcached) result backend";
+const CASSANDRA: &str = "this version has no Cassandra result backend";
+const S3: &str = "this version has no S3 result backend";
+const AZURE: &str = "this version has no Azure Block Blob result backend";
+const GCS: &str = "this version has no Google Cloud Storage result backend";
+const COUCHBASE: &str = "this version has no Couchbase result backend";
+const ARANGODB: &str = "this version has no ArangoDB result backend";
+const MONGODB: &str = "this version has no MongoDB result backend";
+const COSMOSDB: &str = "this version has no Cosmos DB result backend";
+const ELASTICSEARCH: &str = "this version has no Elasticsearch result backend";
+
+pub(super) const BACKENDS: &[Setting] = settings! {
+    database_url, "CELERY_RESULT_DBURI", Text = "null", refused(DATABASE);
+    database_engine_options, "CELERY_RESULT_ENGINE_OPTIONS", Dict = r#"{"pool_pre_ping": true, "pool_recycle": 3600}"#, refused(DATABASE);
+    database_engine_callback, upper, Any = "null", refused(DATABASE);
+    database_short_lived_sessions, "CELERY_RESULT_DB_SHORT_LIVED_SESSIONS", Bool = "false", refused(DATABASE);
+    database_table_schemas, upper, Dict = "null", refused(DATABASE);
+    database_table_names, "CELERY_RESULT_DB_TABLENAMES", Dict = "null", refused(DATABASE);
+    database_create_tables_at_setup, upper, Bool = "true", refused(DATABASE);
+    cache_backend, "CELERY_CACHE_BACKEND", Text = "null", refused(CACHE);
+    cache_backend_options, "CELERY_CACHE_BACKEND_OPTIONS", Dict = "{}", refused(CACHE);
+    cassandra_entry_ttl, upper, Float = "null", refused(CASSANDRA);
+    cassandra_keyspace, upper, Text = "null", refused(CASSANDRA);
+    cassandra_port, upper, Text = "null", refused(CASSANDRA);
+    cassandra_read_consistency, upper, Text = "null", refused(CASSANDRA);
+    cassandra_servers, upper, List = "null", refused(CASSANDRA);
+    cassandra_bundle_path, upper, Text = "null", refused(CASSANDRA);
+    cassandra_table, upper, Text = "null", refused(CASSANDRA);
+    cassandra_write_consistency, upper, Text = "null", refused(CASSANDRA);
+    cassandra_auth_provider, upper, Text = "null", refused(CASSANDRA);
+    cassandra_auth_kwargs, upper, Text = "null", refused(CASSANDRA);
+    cassandra_options, upper, Dict = "{}", refused(CASSANDRA);
+    s3_access_key_id, upper, Text = "null", refused(S3);
+    s3_secret_access_key, upper, Text = "null", refused(S3);
+    s3_bucket, upper, Text = "null", refused(S3);
+    s3_base_path, upper, Text = "null", refused(S3);
+    s3_endpoint_url, upper, Text = "null", refused(S3);
+    s3_region, upper, Text = "null", refused(S3);
+    azureblockblob_container_name, upper, Text = r#""celery""#, refused(AZURE);
+    azureblockblob_retry_initial_backoff_sec, upper, Int = "2", refused(AZURE);
+    azureblockblob_retry_increment_base, upper, Int = "2", refused(AZURE);
+    azureblockblob_retry_max_attempts, upper, Int = "3", refused(AZURE);
+    azureblockblob_base_path, upper, Text = r#""""#, refused(AZURE);
+    azureblockblob_connection_timeout, upper, Int = "20", refused(AZURE);
+    azureblockblob_read_timeout, upper, Int = "120", refused(AZURE);
+    gcs_bucket, upper, Text = "null", refused(GCS);
+    gcs_project, upper, Text = "null", refused(GCS);
+    gcs_base_path, upper, Text = r#""""#, refused(GCS);
+    gcs_ttl, upper, Float = "0", refused(GCS);
+    couchbase_backend_settings, "CELERY_COUCHBASE_BACKEND_SETTINGS", Dict = "null", refused(COUCHBASE);
+    arangodb_backend_settings, "CELERY_ARANGODB_BACKEND_SETTINGS", Dict = "null", refused(ARANGODB);
+    mongodb_backend_settings, "CELERY_MONGODB_BACKEND_SETTINGS", Dict = "null", refused(MONGODB);
+    cosmosdbsql_database_name, upper, Text = r#""celerydb""#, refused(COSMOSDB);
+    cosmosdbsql_collection_name, upper, Text = r#""celerycol""#, refused(COSMOSDB);
+    cosmosdbsql_consistency_level, upper, Text = r#""Session""#, refused(COSMOSDB);
+    cosmosdbsql_max_retry_attempts, upper, Int = "9", refused(COSMOSDB);
+    cosmosdbsql_max_retry_wait_time, upper, Int = "30", refused(COSMOSDB);
+    elasticsearch_retry_on_timeout, "CELERY_ELASTICSEARCH_RETRY_ON_TIMEOUT", Bool = "null", refused(ELASTICSEARCH);
+    elasticsearch_max_retries, "CELERY_ELASTICSEARCH_MAX_RETRIES", Int = "null", refused(ELASTICSEARCH);
+    elasticsearch_timeout, "CELERY_ELASTICSEARCH_TIMEOUT", Float = "null", refused(ELASTICSEARCH);
+    elasticsearch_save_meta_as_text, "CELERY_ELASTICSEARCH_SAVE_META_AS_TEXT", Bool = "true", refused(ELASTICSEARCH);
+};

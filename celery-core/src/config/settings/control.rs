@@ -1,0 +1,29 @@
+//! The `control_` and `event_` settings.
+
+use super::{Setting, refused, settings, used};
+
+const EVENTS: &str = "this version neither sends nor receives task events";
+
+pub(super) const CONTROL: &[Setting] = settings! {
+    control_queue_ttl, upper, Float = "300.0",
+        used("seconds that a control message waits for its reader, where the broker has such a limit");
+    control_queue_expires, upper, Float = "10.0",
+        used("seconds after which an unused control queue goes, where the broker has such a limit");
+    control_queue_exclusive, upper, Bool = "true",
+        used("control queues belong to one connection, where the broker can say so");
+    control_queue_durable, upper, Bool = "false",
+        used("control queues survive a restart of the broker, where it can say so; not together with \
+              `control_queue_exclusive`");
+    control_exchange, upper, Text = r#""celery""#,
+        used("stem of the names of the control exchanges: `<name>.pidbox` and `reply.<name>.pidbox`");
+};
+
+pub(super) const EVENT: &[Setting] = settings! {
+    event_queue_expires, "CELERY_EVENT_QUEUE_EXPIRES", Float = "60.0", refused(EVENTS);
+    event_queue_ttl, "CELERY_EVENT_QUEUE_TTL", Float = "5.0", refused(EVENTS);
+    event_queue_prefix, "CELERY_EVENT_QUEUE_PREFIX", Text = r#""celeryev""#, refused(EVENTS);
+    event_queue_exclusive, "CELERY_EVENT_QUEUE_EXCLUSIVE", Bool = "true", refused(EVENTS);
+    event_queue_durable, "CELERY_EVENT_QUEUE_DURABLE", Bool = "false", refused(EVENTS);
+    event_serializer, "CELERY_EVENT_SERIALIZER", Text = r#""json""#, refused(EVENTS);
+    event_exchange, "CELERY_EVENT_EXCHANGE", Text = r#""celeryev""#, refused(EVENTS);
+};
