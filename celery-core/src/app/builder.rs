@@ -1,0 +1,172 @@
+//! Building an app.
+
+use std::{path::Path, sync::Arc};
+
+use serde::Serialize;
+
+use super::{Celery, Inner, Origin};
+use crate::{
+    codec::AcceptContent,
+    config::{Config, ConfigLoader, ConfigSource, ServerUrl},
+    context::StateMap,
+    error::Error,
+    registry::{AppId, InstalledApps},
+    routing::{Queues, Routes},
+    value::Value,
+};
+
+/// Gathers what an app is made of.
+#[derive(Debug)]
+#[must_use = "an app is made by `build`"]
+pub struct Builder {
+    name: String,
+    loader: ConfigLoader,
+    environment: Option<Vec<(String, String)>>,
+    installed: InstalledApps,
+    state: StateMap,
+}
+
+/// A setting that parses on its own, but not as what it is used for.
+#[derive(Clone, Debug, thiserror::Error)]
+#[error("setting `{setting}`: {reason}")]
+pub struct BuildError {
+    setting: &'static str,
+    reason: String,
+}
+
+impl Builder {
+    pub(super) fn new(name: String) -> Self {
+        let (installed, state) = (InstalledApps::default(), StateMap::default());
+        Self { name, loader: ConfigLoader::new(), environment: None, installed, state }
+    }
+
+    /// Takes the settings from anything that serializes to a map, such as a web project's settings.
+    ///
+    /// With the namespace `"CELERY"` the setting `task_time_limit` is read from `CELERY_TASK_TIME_LIMIT`; with an
+    /// empty one, from its own name. A later source beats an earlier one.
+    ///
+    /// # Errors
+    /// When it does not serialize to a map. What is wrong with its settings is said by [`build`](Self::build).
+    pub fn config_from_object(self, settings: &impl Serialize, namespace: &str) -> Result<Self, Error> {
+        Ok(self.source(ConfigSource::from_serializable(settings)?, namespace))
+    }
+
+    /// Takes the settings from a TOML file.
+    ///
+    /// # Errors
+    /// When the file cannot be read, or is no TOML.
+    pub fn config_from_file(self, path: impl AsRef<Path>, namespace: &str) -> Result<Self, Error> {
+        let path = path.as_ref();
+        let text = std::fs::read_to_string(path)
+            .map_err(|error| Error::Call(format!("could not read the settings file {}: {error}", path.display())))?;
+        Ok(self.source(ConfigSource::from_toml(&text)?, namespace))
+    }
+
+    /// Takes the settings from the variables of the environment that begin with the namespace:
+    /// `CELERY_TASK_TIME_LIMIT=30`.
+    pub fn config_from_env(mut self, namespace: &str) -> Self {
+        let variables = self.environment();
+        self.source(ConfigSource::from_env(namespace, variables), namespace)
+    }
+
+    /// Gives the environment in place of the process's own.
+    pub fn environment_from(mut self, variables: impl IntoIterator<Item = (String, String)>) -> Self {
+        self.environment = Some(variables.into_iter().collect());
+        self
+    }
+
+    /// Sets one setting, whatever the sources say.
+    pub fn set(mut self, setting: impl Into<String>, value: impl Into<Value>) -> Self {
+        self.loader = self.loader.change(setting, value);
+        self
+    }
+
+    /// Sets `broker_url`.
+    pub fn broker(self, url: impl Into<String>) -> Self {
+        self.set("broker_url", url.into())
+    }
+
+    /// Sets `result_backend`.
+    pub fn backend(self, url: impl Into<String>) -> Self {
+        self.set("result_backend", url.into())
+    }
+
+    /// Checks at start-up that each of these crates registered its tasks: `celery::installed_apps!()`.
+    pub fn autodiscover_tasks(mut self, installed: InstalledApps) -> Self {
+        self.installed = installed;
+        self
+    }
+
+    /// Keeps a value for the tasks of the app: what their `#[state]` parameters of this type receive.
+    pub fn state<T: Clone + Send + Sync + 'static>(mut self, value: T) -> Self {
+        self.state.insert(value);
+        self
+    }
+
+    /// Builds the app. Nothing is connected yet.
+    ///
+    /// `CELERY_BROKER_URL` and `CELERY_RESULT_BACKEND` of the environment beat every other source. An app
+    /// without a broker gets one inside this process, `memory://`, and without a result backend too then keeps its
+    /// results there.
+    ///
+    /// # Errors
+    /// [`Error::Config`] with everything that is wrong with the settings.
+    pub fn build(mut self) -> Result<Celery, Error> {
+        let environment = self.environment();
+        let mut config = self.loader.environment(environment).load()?;
+        embed(&mut config, &self.name);
+        let fault = |setting, reason: String| Error::from(BuildError { setting, reason });
+        let accept = AcceptContent::new(&config.accept_content).map_err(|e| fault("accept_content", e.to_string()))?;
+        let routes = match &config.task.routes {
+            Some(routes) => Routes::parse(routes).map_err(|error| fault("task_routes", error.to_string()))?,
+            None => Routes::default(),
+        };
+        let queues = Queues::new(&config.task).map_err(|error| fault("task_queues", error.to_string()))?;
+        let inner = Inner {
+            id: AppId::next(),
+            name: self.name,
+            config,
+            accept,
+            routes,
+            queues,
+            installed: self.installed,
+            state: self.state,
+            origin: Origin::of_this_process(),
+            registry: Default::default(),
+            broker: Default::default(),
+            backend: Default::default(),
+        };
+        Ok(Celery { inner: Arc::new(inner) })
+    }
+
+    fn environment(&mut self) -> Vec<(String, String)> {
+        // What is not UTF-8 is no setting of ours.
+        let of_process = || std::env::vars_os().filter_map(|(k, v)| Some((k.into_string().ok()?, v.into_string().ok()?)));
+        self.environment.get_or_insert_with(|| of_process().collect()).clone()
+    }
+
+    fn source(mut self, source: ConfigSource, namespace: &str) -> Self {
+        let source = if namespace.is_empty() { source } else { source.namespace(namespace) };
+        self.loader = self.loader.source(source);
+        self
+    }
+}
+
+/// Without a broker there is one inside the process, and then results are kept there too.
+fn embed(config: &mut Config, name: &str) {
+    if !config.broker.read_urls().is_empty() {
+        return;
+    }
+    let plain = |c: char| if c.is_ascii_alphanumeric() { c } else { '-' };
+    let url = format!("memory://{}", name.chars().map(plain).collect::<String>());
+    let url = ServerUrl::parse(&url).expect("a scheme and a plain name are a URL");
+    tracing::info!(broker = %url, "no `broker_url` is set: messages stay inside this process");
+    config.result.backend.get_or_insert_with(|| url.clone());
+    config.broker.url = vec![url];
+}
+
+impl From<BuildError> for Error {
+    fn from(error: BuildError) -> Self {
+        Self::Call(error.to_string())
+    }
+}

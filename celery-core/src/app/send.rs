@@ -1,0 +1,225 @@
+//! Sending a task: from a signature to a published message.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+use uuid::Uuid;
+
+use super::Celery;
+use crate::{
+    broker::{Broker, BrokerError, Exchange, Publication},
+    clock,
+    codec::{Compression, Serializer},
+    context::Context,
+    date,
+    error::Error,
+    message::Message,
+    options::Options,
+    protocol::{Embed, TaskHeaders, TaskMessage},
+    repr,
+    signature::{CallOptions, Spec},
+    task::When,
+    value::Value,
+};
+
+impl Celery {
+    /// Sends the task of a signature and returns its id.
+    ///
+    /// # Errors
+    /// [`Error::Broker`] when the message could not be published, after the retries of
+    /// `task_publish_retry_policy`; [`Error::Encode`] when it could not be serialized.
+    pub async fn send(&self, mut spec: Spec) -> Result<String, Error> {
+        let context = Context::current();
+        if spec.task_options.is_none() {
+            // A program may know a task by name and have it as well.
+            spec.task_options = self.registry().ok().and_then(|tasks| tasks.get(&spec.task)).map(|task| task.options);
+        }
+        let outgoing = self.prepare(spec, context.as_ref(), clock::now())?;
+        let id = outgoing.message.id.clone();
+        self.publish(&outgoing).await?;
+        if let Some(context) = context {
+            context.add_child(result_tuple(&id));
+        }
+        Ok(id)
+    }
+
+    /// What a signature is as a message, where it goes, and how it is written.
+    pub(crate) fn prepare(&self, spec: Spec, parent: Option<&Context>, now: Timestamp) -> Result<Outgoing, Error> {
+        let Spec { task, args, kwargs, options, task_options, .. } = spec;
+        let by_task = task_options.unwrap_or_default();
+        let destination = self.destination(&task, &options, &by_task)?;
+        let config = &self.inner.config.task;
+        let id = options.task_id.unwrap_or_else(|| Uuid::new_v4().to_string());
+        let limits = repr::Limits { levels: config.repr_maxlevels, ..repr::Limits::default() };
+        let zone = self.time_zone();
+        let at = |when: When| match when {
+            When::In(delay) => now + delay,
+            When::At(at) => at,
+        };
+        let expires = options.expires.or(by_task.expires.map(When::In)).map(at);
+        let inherited = parent.filter(|_| config.inherit_parent_priority).and_then(|parent| parent.request().priority);
+        let own = by_task.priority.map(i64::from);
+        let priority = options.priority.or(own).or(inherited).or(destination.priority);
+        let parent = parent.map(Context::request);
+        let specs = |specs: &[Spec]| (!specs.is_empty()).then(|| specs.iter().map(Spec::to_value).collect());
+        let message = TaskMessage {
+            task,
+            embed: Embed {
+                callbacks: specs(&options.link),
+                errbacks: specs(&options.link_error),
+                chain: options.chain,
+                chord: options.chord,
+                ..Embed::default()
+            },
+            headers: TaskHeaders {
+                // The dialect that the rest of the headers is in.
+                lang: Some("py".to_owned()),
+                shadow: options.shadow,
+                eta: options.eta.map(|eta| date::format(at(eta), &zone)),
+                expires: expires.map(|expires| date::format(expires, &zone)),
+                group: options.group_id,
+                group_index: options.group_index,
+                timelimit: (
+                    options.time_limit.or(by_task.time_limit.map(|limit| limit.as_secs_f64())).map(number),
+                    options.soft_time_limit.or(by_task.soft_time_limit.map(|limit| limit.as_secs_f64())).map(number),
+                ),
+                root_id: options
+                    .root_id
+                    .or_else(|| parent.and_then(|parent| parent.headers.root_id.clone()))
+                    .or_else(|| Some(id.clone())),
+                parent_id: options.parent_id.or_else(|| parent.map(|parent| parent.id.clone())),
+                argsrepr: options.argsrepr.or_else(|| Some(repr::args(&args, &limits))),
+                kwargsrepr: options.kwargsrepr.or_else(|| Some(repr::kwargs(&kwargs, &limits))),
+                origin: Some(self.inner.origin.name.clone()),
+                // A task that this program does not have is left to decide itself.
+                ignore_result: options
+                    .ignore_result
+                    .or(task_options.map(|of| of.ignore_result.unwrap_or(config.ignore_result))),
+                ..TaskHeaders::default()
+            },
+            extra_headers: options.headers,
+            reply_to: Some(options.reply_to.unwrap_or_else(|| self.inner.origin.reply_to.clone())),
+            correlation_id: Some(id.clone()),
+            priority: priority.or(config.default_priority.map(i64::from)).or(Some(0)),
+            delivery_mode: Some(config.default_delivery_mode),
+            expiration: expires.map(|expires| milliseconds_until(expires, now)),
+            id,
+            args,
+            kwargs,
+            ..TaskMessage::default()
+        };
+        let serializer = options.serializer.as_deref().or(by_task.serializer).unwrap_or(&config.serializer);
+        let compression = options.compression.as_deref().or(by_task.compression).or(config.compression.as_deref());
+        let unusable = |error: &dyn std::error::Error| Error::Call(error.to_string());
+        Ok(Outgoing {
+            message,
+            exchange: destination.exchange,
+            routing_key: destination.routing_key,
+            serializer: Serializer::from_name(serializer).map_err(|error| unusable(&error))?,
+            compression: compression.map(Compression::from_name).transpose().map_err(|error| unusable(&error))?,
+        })
+    }
+
+    /// Publishes, and tries again upon a lost connection as `task_publish_retry_policy` says.
+    pub(crate) async fn publish(&self, outgoing: &Outgoing) -> Result<(), Error> {
+        let batch = [outgoing.publication()?];
+        let policy = &self.inner.config.task.publish_retry_policy;
+        let mut retries = 0;
+        let mut pause = policy.interval_start;
+        loop {
+            let error = match self.try_publish(&batch).await {
+                Ok(()) => return Ok(()),
+                Err(error) => error,
+            };
+            let lost = matches!(error, Error::Broker(BrokerError::ConnectionLost(_)));
+            let may_retry = self.inner.config.task.publish_retry && policy.max_retries.is_none_or(|max| retries < max);
+            if !lost || !may_retry {
+                return Err(error);
+            }
+            tracing::warn!(error = &error as &dyn std::error::Error, ?pause, "could not publish; trying again");
+            tokio::time::sleep(pause).await;
+            retries += 1;
+            pause = (pause + policy.interval_step).min(policy.interval_max);
+        }
+    }
+
+    async fn try_publish(&self, batch: &[Publication]) -> Result<(), Error> {
+        let broker: &dyn Broker = self.broker().await?.as_ref();
+        Ok(broker.publish(batch).await?)
+    }
+
+    /// Where a call goes: what the caller says, over what the task says, over its route, over the default queue.
+    fn destination(&self, task: &str, options: &CallOptions, by_task: &Options) -> Result<Destination, Error> {
+        let route = self.inner.routes.lookup(task);
+        let pick = |called: &Option<String>, own: Option<&str>, routed: Option<&String>| {
+            called.clone().or(own.map(str::to_owned)).or(routed.cloned())
+        };
+        let queue = pick(&options.queue, by_task.queue, route.and_then(|route| route.queue.as_ref()));
+        let exchange = pick(&options.exchange, by_task.exchange, route.and_then(|route| route.exchange.as_ref()));
+        let key = pick(&options.routing_key, by_task.routing_key, route.and_then(|route| route.routing_key.as_ref()));
+        let priority = route.and_then(|route| route.priority);
+        let queues = &self.inner.queues;
+        let queue = match queue {
+            Some(name) => Some(queues.get_or_create(&name).map_err(|error| Error::Call(error.to_string()))?),
+            None if exchange.is_none() => Some(queues.default_queue()),
+            None => None,
+        };
+        Ok(match (queue, exchange, key) {
+            // Celery's own rule: without both an exchange and a key, a direct queue is written to by its name.
+            (Some(queue), None, _) | (Some(queue), _, None)
+                if queue.exchange.kind == crate::broker::ExchangeKind::Direct =>
+            {
+                Destination { exchange: Exchange::anonymous(), routing_key: queue.name, priority }
+            }
+            (Some(queue), exchange, key) => {
+                let exchange = exchange.map_or(queue.exchange, Exchange::direct);
+                Destination { exchange, routing_key: key.unwrap_or(queue.routing_key), priority }
+            }
+            (None, exchange, key) => Destination {
+                exchange: exchange.map_or_else(Exchange::anonymous, |name| queues.exchange(&name)),
+                routing_key: key.unwrap_or_else(|| queues.default_queue().routing_key),
+                priority,
+            },
+        })
+    }
+}
+
+struct Destination {
+    exchange: Exchange,
+    routing_key: String,
+    priority: Option<i64>,
+}
+
+/// A task message on its way out.
+#[derive(Clone, Debug)]
+pub(crate) struct Outgoing {
+    pub(crate) message: TaskMessage,
+    pub(crate) exchange: Exchange,
+    pub(crate) routing_key: String,
+    pub(crate) serializer: Serializer,
+    pub(crate) compression: Option<Compression>,
+}
+
+impl Outgoing {
+    fn publication(&self) -> Result<Publication, Error> {
+        let message: Message = self.message.encode(self.serializer, self.compression)?;
+        Ok(Publication { exchange: self.exchange.clone(), routing_key: self.routing_key.clone(), message })
+    }
+}
+
+/// A task as results name it: its id, and no parent, in the tuple of which they are made.
+pub(crate) fn result_tuple(id: &str) -> Value {
+    serde_json::json!([[id, null], null])
+}
+
+/// The `expiration` of a message that expires then.
+pub(crate) fn milliseconds_until(expires: Timestamp, now: Timestamp) -> String {
+    Duration::try_from(expires.duration_since(now)).unwrap_or_default().as_millis().to_string()
+}
+
+/// A number of seconds as it is written: whole where it is.
+fn number(seconds: f64) -> serde_json::Number {
+    let whole = seconds.fract() == 0.0 && seconds.abs() < 1e15;
+    let exact = whole.then(|| serde_json::Number::from(seconds as i64));
+    exact.or_else(|| serde_json::Number::from_f64(seconds)).unwrap_or_else(|| 0.into())
+}

@@ -1,0 +1,140 @@
+//! A signature as data.
+
+use serde_json::json;
+
+use super::CallOptions;
+use crate::{
+    options::Options,
+    value::{Map, Value},
+};
+
+/// A signature as data: what crosses the wire in callbacks, chains and chords.
+#[derive(Clone, Debug)]
+pub struct Spec {
+    /// The name of the task.
+    pub task: String,
+    /// The positional arguments.
+    pub args: Vec<Value>,
+    /// The keyword arguments.
+    pub kwargs: Map,
+    /// The options of the call.
+    pub options: CallOptions,
+    /// `chain`, `group`, `chord` or nothing.
+    pub subtask_type: Option<String>,
+    /// Whether results are put in front of the arguments.
+    pub immutable: bool,
+    /// The options of the task, where this program has it. They do not cross the wire.
+    pub task_options: Option<Options>,
+}
+
+impl Spec {
+    /// A signature with no options.
+    pub fn new(task: impl Into<String>, args: Vec<Value>, kwargs: Map) -> Self {
+        Self {
+            task: task.into(),
+            args,
+            kwargs,
+            options: CallOptions::default(),
+            subtask_type: None,
+            immutable: false,
+            task_options: None,
+        }
+    }
+
+    /// Celery's form of it: six keys, in this order.
+    pub fn to_value(&self) -> Value {
+        json!({
+            "task": self.task,
+            "args": self.args,
+            "kwargs": self.kwargs,
+            "options": self.options.to_map(),
+            "subtask_type": self.subtask_type,
+            "immutable": self.immutable,
+        })
+    }
+
+    /// Reads Celery's form. Only the name of the task must be there.
+    ///
+    /// # Errors
+    /// [`BadSignature`] says what is wrong.
+    pub fn from_value(value: Value) -> Result<Self, BadSignature> {
+        let Value::Object(mut map) = value else { return Err(BadSignature::new("it is not an object")) };
+        let mut take = |key: &str| map.shift_remove(key).unwrap_or_default();
+        let Value::String(task) = take("task") else { return Err(BadSignature::new("it has no `task`")) };
+        let mut spec = Self::new(task, Vec::new(), Map::new());
+        match take("args") {
+            Value::Array(args) => spec.args = args,
+            Value::Null => {}
+            _ => return Err(BadSignature::new("its `args` are not a list")),
+        }
+        match take("kwargs") {
+            Value::Object(kwargs) => spec.kwargs = kwargs,
+            Value::Null => {}
+            _ => return Err(BadSignature::new("its `kwargs` are not an object")),
+        }
+        match take("options") {
+            Value::Object(options) => spec.options = CallOptions::from_map(options)?,
+            Value::Null => {}
+            _ => return Err(BadSignature::new("its `options` are not an object")),
+        }
+        spec.subtask_type = take("subtask_type").as_str().map(str::to_owned);
+        spec.immutable = take("immutable").as_bool().unwrap_or(false);
+        Ok(spec)
+    }
+
+    /// The call with a result in front of its arguments, unless it is immutable.
+    pub fn with_result(mut self, result: Value) -> Self {
+        if !self.immutable {
+            self.args.insert(0, result);
+        }
+        self
+    }
+}
+
+impl PartialEq for Spec {
+    /// Equal when equal on the wire.
+    fn eq(&self, other: &Self) -> bool {
+        self.to_value() == other.to_value()
+    }
+}
+
+/// A value that is no signature.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("not a signature: {0}")]
+pub struct BadSignature(String);
+
+impl BadSignature {
+    pub(super) fn new(reason: impl Into<String>) -> Self {
+        Self(reason.into())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_signature_survives_its_wire_form() {
+        let value = json!({
+            "task": "proj.add", "args": [2], "kwargs": {"y": 3},
+            "options": {"task_id": "a", "countdown": 10, "queue": "slow", "link": [
+                {"task": "proj.mul", "args": [], "kwargs": {}, "options": {}, "subtask_type": null, "immutable": true}
+            ], "x-unknown": 1},
+            "subtask_type": null, "immutable": false,
+        });
+        let spec = Spec::from_value(value.clone()).unwrap();
+        assert_eq!(spec.to_value(), value);
+        assert!(spec.options.link[0].immutable);
+    }
+
+    #[test]
+    fn what_is_no_signature_is_refused_with_the_reason() {
+        let check = |value: Value, expected: &str| {
+            assert_eq!(Spec::from_value(value).unwrap_err().to_string(), format!("not a signature: {expected}"));
+        };
+        check(json!(3), "it is not an object");
+        check(json!({"args": []}), "it has no `task`");
+        check(json!({"task": "a", "args": 1}), "its `args` are not a list");
+        check(json!({"task": "a", "options": {"queue": 3}}), "option `queue` cannot be 3");
+    }
+}
