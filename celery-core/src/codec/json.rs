@@ -69,7 +69,7 @@ pub fn from_str(text: &str) -> Result<Value, DecodeError> {
         .map_err(|error| DecodeError::malformed(Serializer::Json, error))
 }
 
-fn write_value(out: &mut String, value: &Value) {
+pub(crate) fn write_value(out: &mut String, value: &Value) {
     match value {
         Value::Null => out.push_str("null"),
         Value::Bool(true) => out.push_str("true"),
@@ -94,7 +94,7 @@ fn write_value(out: &mut String, value: &Value) {
     }
 }
 
-fn write_map(out: &mut String, map: &Map) {
+pub(crate) fn write_map(out: &mut String, map: &Map) {
     match Tagged::of(map) {
         Some(Tagged::Float(float)) => out.push_str(match float {
             f64::INFINITY => "Infinity",
@@ -119,7 +119,7 @@ fn write_map(out: &mut String, map: &Map) {
 
 /// Writes a string in quotes, in ASCII, as Python's `ensure_ascii` does. YAML reads it, too, as long as it has nothing
 /// beyond the basic plane.
-fn write_str(out: &mut String, text: &str) {
+pub(crate) fn write_str(out: &mut String, text: &str) {
     out.push('"');
     let mut rest = text;
     // Most strings have nothing to escape, so copy whole runs.
