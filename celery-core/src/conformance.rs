@@ -2,13 +2,20 @@
 //!
 //! A driver's test file is one line per suite:
 //!
-//! ```ignore
+//! ```
+//! # mod server {
+//! #     use std::sync::Arc;
+//! #     use celery_core::{backend::Backend, broker::Broker, config::Config, memory::{MemoryBackend, MemoryBroker}};
+//! #     pub async fn broker() -> Arc<dyn Broker> { Arc::new(MemoryBroker::named("")) }
+//! #     pub async fn backend() -> Arc<dyn Backend> { Arc::new(MemoryBackend::named("", &Config::default())) }
+//! # }
 //! mod broker {
 //!     celery_core::broker_conformance!(crate::server::broker().await);
 //! }
 //! mod backend {
 //!     celery_core::backend_conformance!(crate::server::backend().await);
 //! }
+//! # fn main() {}
 //! ```
 //!
 //! The expression is evaluated anew in each test, inside an `async` function, and MUST give an `Arc<dyn Broker>` or an

@@ -17,8 +17,9 @@ mod tests;
 use std::fmt;
 
 use jiff::{Timestamp, tz::TimeZone};
+use serde_json::Number;
 
-pub use retry::Retry;
+pub use retry::RetryChanges;
 
 use crate::{
     codec::DecodeError,
@@ -164,7 +165,7 @@ pub struct TaskHeaders {
     /// How often the task has been retried.
     pub retries: u32,
     /// Hard and soft time limit in seconds.
-    pub timelimit: (Option<f64>, Option<f64>),
+    pub timelimit: (Option<Number>, Option<Number>),
     /// The first task of the whole tree.
     pub root_id: Option<String>,
     /// The task that sent this one.

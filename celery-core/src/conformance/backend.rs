@@ -43,7 +43,9 @@ async fn store(backend: &Arc<dyn Backend>, meta: &TaskMeta) {
 }
 
 async fn get(backend: &Arc<dyn Backend>, id: &str) -> Option<TaskMeta> {
-    within(LIMIT, "to read a state", backend.get(id)).await.expect("the state of a task can be read")
+    within(LIMIT, "to read a state", backend.get(id))
+        .await
+        .expect("the state of a task can be read")
 }
 
 async fn wait(backend: &Arc<dyn Backend>, id: &str) -> TaskMeta {
@@ -52,7 +54,11 @@ async fn wait(backend: &Arc<dyn Backend>, id: &str) -> TaskMeta {
 
 fn success(id: &str, result: impl Into<Value>) -> TaskMeta {
     let date_done = Some("2024-02-29T12:30:00.000001+00:00".to_owned());
-    TaskMeta { date_done, children: Some(Vec::new()), ..TaskMeta::new(id, State::Success, result.into()) }
+    TaskMeta {
+        date_done,
+        children: Some(Vec::new()),
+        ..TaskMeta::new(id, State::Success, result.into())
+    }
 }
 
 fn failure(message: &str) -> Value {
@@ -86,13 +92,17 @@ pub async fn every_state_survives(backend: Arc<dyn Backend>) {
         (State::Custom("PROGRESS".to_owned()), json!({ "done": 3, "total": 10 })),
         (State::Retry, failure("try again")),
         (State::Failure, failure("boom")),
-        (State::Revoked, json!({ "exc_type": "TaskRevokedError", "exc_message": ["terminated"], "exc_module": "celery.exceptions" })),
+        (
+            State::Revoked,
+            json!({ "exc_type": "TaskRevokedError", "exc_message": ["terminated"], "exc_module": "celery.exceptions" }),
+        ),
         (State::Rejected, Value::Null),
         (State::Ignored, Value::Null),
         (State::Success, json!("done")),
     ];
     for (state, result) in states {
-        let traceback = state.is_exception().then(|| "Traceback (most recent call last):\n  …\n".to_owned());
+        let traceback =
+            state.is_exception().then(|| "Traceback (most recent call last):\n  …\n".to_owned());
         let meta = TaskMeta { traceback, ..TaskMeta::new(format!("task-{state}"), state, result) };
         store(&backend, &meta).await;
         assert_eq!(get(&backend, &meta.task_id).await, Some(meta));
@@ -103,7 +113,10 @@ pub async fn every_state_survives(backend: Arc<dyn Backend>) {
 pub async fn every_field_of_a_result_survives(backend: Arc<dyn Backend>) {
     let meta = TaskMeta {
         traceback: Some("a traceback\nof two lines".to_owned()),
-        children: Some(vec![json!([["child-1", null], null]), json!([["child-2", ["parent", null]], []])]),
+        children: Some(vec![
+            json!([["child-1", null], null]),
+            json!([["child-2", ["parent", null]], []]),
+        ]),
         group_id: Some("the group".to_owned()),
         parent_id: Some("the parent".to_owned()),
         extended: Some(ExtendedMeta {
@@ -114,7 +127,9 @@ pub async fn every_field_of_a_result_survives(backend: Arc<dyn Backend>) {
             retries: Some(3),
             queue: Some("celery".to_owned()),
         }),
-        extra: object(json!({ "stamped_headers": ["tenant"], "tenant": "a", "x-of-a-later-version": { "b": [1.5] } })),
+        extra: object(
+            json!({ "stamped_headers": ["tenant"], "tenant": "a", "x-of-a-later-version": { "b": [1.5] } }),
+        ),
         ..success("full", json!([1, "two", { "three": 3.5 }]))
     };
     store(&backend, &meta).await;
@@ -127,7 +142,9 @@ pub async fn special_values_survive(backend: Arc<dyn Backend>) {
     let values = [
         Value::Null,
         json!(""),
-        json!("ünïcode ✓ 🥬 \u{1F468}\u{200D}\u{1F469}\u{200D}\u{1F467} \u{0} \u{2028} \"quoted\" \\"),
+        json!(
+            "ünïcode ✓ 🥬 \u{1F468}\u{200D}\u{1F469}\u{200D}\u{1F467} \u{0} \u{2028} \"quoted\" \\"
+        ),
         json!(u64::MAX),
         json!(i64::MIN),
         json!(1.0),
@@ -155,7 +172,13 @@ pub async fn special_values_survive(backend: Arc<dyn Backend>) {
 
 /// A state that is not a success gives way to any other, a failure too: a late retry is the truth.
 pub async fn a_state_is_overwritten(backend: Arc<dyn Backend>) {
-    let states = [State::Started, State::Custom("PROGRESS".to_owned()), State::Retry, State::Failure, State::Started];
+    let states = [
+        State::Started,
+        State::Custom("PROGRESS".to_owned()),
+        State::Retry,
+        State::Failure,
+        State::Started,
+    ];
     for state in states {
         let meta = TaskMeta::new("moving", state, failure("so far"));
         store(&backend, &meta).await;
@@ -170,7 +193,13 @@ pub async fn a_state_is_overwritten(backend: Arc<dyn Backend>) {
 pub async fn a_success_is_final(backend: Arc<dyn Backend>) {
     let done = success("done", 1);
     store(&backend, &done).await;
-    for state in [State::Failure, State::Started, State::Retry, State::Revoked, State::Custom("PROGRESS".to_owned())] {
+    for state in [
+        State::Failure,
+        State::Started,
+        State::Retry,
+        State::Revoked,
+        State::Custom("PROGRESS".to_owned()),
+    ] {
         store(&backend, &TaskMeta::new("done", state, failure("too late"))).await;
         assert_eq!(get(&backend, "done").await.as_ref(), Some(&done));
     }
@@ -229,7 +258,13 @@ pub async fn a_wait_for_what_is_there_returns_at_once(backend: Arc<dyn Backend>)
 
 /// A wait ends with a ready state, and with nothing before.
 pub async fn a_wait_passes_over_states_that_are_not_ready(backend: Arc<dyn Backend>) {
-    let states = [State::Started, State::Retry, State::Custom("PROGRESS".to_owned()), State::Rejected, State::Ignored];
+    let states = [
+        State::Started,
+        State::Retry,
+        State::Custom("PROGRESS".to_owned()),
+        State::Rejected,
+        State::Ignored,
+    ];
     store(&backend, &TaskMeta::new("moving", State::Received, Value::Null)).await;
     let mut waiting = pin!(wait(&backend, "moving"));
     assert!(tokio::time::timeout(WATCH, &mut waiting).await.is_err(), "there is no result yet");
@@ -264,7 +299,10 @@ pub async fn many_wait_for_one_task(backend: Arc<dyn Backend>) {
     let done = success("popular", 1);
     store(&backend, &done).await;
     for waiting in waiting {
-        assert_eq!(within(LIMIT, "each waiter", waiting).await.expect("a wait does not fail"), done);
+        assert_eq!(
+            within(LIMIT, "each waiter", waiting).await.expect("a wait does not fail"),
+            done
+        );
     }
 }
 

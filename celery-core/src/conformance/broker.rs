@@ -75,7 +75,8 @@ macro_rules! broker_conformance {
 }
 
 fn message(body: &str) -> Message {
-    let properties = Properties { correlation_id: Some(format!("id-of-{body}")), ..Properties::default() };
+    let properties =
+        Properties { correlation_id: Some(format!("id-of-{body}")), ..Properties::default() };
     Message {
         body: body.to_owned().into(),
         content_type: Some("application/json".to_owned()),
@@ -91,7 +92,9 @@ fn to_queue(queue: &str, message: Message) -> Publication {
 }
 
 async fn publish_all(broker: &Arc<dyn Broker>, batch: &[Publication]) {
-    within(LIMIT, "to publish", broker.publish(batch)).await.expect("a routable batch can be published");
+    within(LIMIT, "to publish", broker.publish(batch))
+        .await
+        .expect("a routable batch can be published");
 }
 
 async fn publish(broker: &Arc<dyn Broker>, queue: &str, body: &str) {
@@ -99,11 +102,15 @@ async fn publish(broker: &Arc<dyn Broker>, queue: &str, body: &str) {
 }
 
 async fn declare(broker: &Arc<dyn Broker>, queue: &Queue) {
-    within(LIMIT, "to declare a queue", broker.declare(queue)).await.expect("a queue can be declared");
+    within(LIMIT, "to declare a queue", broker.declare(queue))
+        .await
+        .expect("a queue can be declared");
 }
 
 async fn queue_len(broker: &Arc<dyn Broker>, queue: &str) -> u64 {
-    within(LIMIT, "the length of a queue", broker.queue_len(queue)).await.expect("a queue has a length")
+    within(LIMIT, "the length of a queue", broker.queue_len(queue))
+        .await
+        .expect("a queue has a length")
 }
 
 fn at_most(prefetch: u32) -> Prefetch {
@@ -126,7 +133,9 @@ async fn take(consumer: &mut Box<dyn Consumer>, number: usize) -> Vec<Delivery> 
     let mut taken = Vec::new();
     while taken.len() < number {
         let what = format!("delivery {} of {number}", taken.len() + 1);
-        let batch = within(LIMIT, &what, consumer.next()).await.expect("a consumer can be asked for deliveries");
+        let batch = within(LIMIT, &what, consumer.next())
+            .await
+            .expect("a consumer can be asked for deliveries");
         assert!(!batch.is_empty(), "`next` waits until there is at least one message");
         taken.extend(batch);
     }

@@ -12,8 +12,8 @@ use async_trait::async_trait;
 
 use crate::{
     broker::{
-        Broker, BrokerError, Consumer, Delivery, Prefetch, Publication, Quarantined, Queue, Settle, Settlement,
-        Subscription,
+        Broker, BrokerError, Consumer, Delivery, Prefetch, Publication, Quarantined, Queue, Settle,
+        Settlement, Subscription,
     },
     message::Message,
 };
@@ -116,7 +116,11 @@ impl Broker for Faulty {
         self.inner.delete(queue).await
     }
 
-    async fn consume(&self, queues: &[Queue], prefetch: Prefetch) -> Result<Box<dyn Consumer>, BrokerError> {
+    async fn consume(
+        &self,
+        queues: &[Queue],
+        prefetch: Prefetch,
+    ) -> Result<Box<dyn Consumer>, BrokerError> {
         self.plan.call(Call::Consume)?;
         let inner = self.inner.consume(queues, prefetch).await?;
         let link = Link { plan: Arc::clone(&self.plan), lost: Arc::default() };
@@ -155,7 +159,8 @@ struct Link {
 
 impl Link {
     fn call(&self, call: Call) -> Result<(), BrokerError> {
-        let outcome = if self.lost.load(Ordering::Relaxed) { Err(lost()) } else { self.plan.call(call) };
+        let outcome =
+            if self.lost.load(Ordering::Relaxed) { Err(lost()) } else { self.plan.call(call) };
         if outcome.is_err() {
             self.lost.store(true, Ordering::Relaxed);
         }

@@ -83,7 +83,7 @@ fn headers(message: &TaskMessage) -> Map {
     put("group", group.as_deref().into());
     put("group_index", (*group_index).into());
     put("retries", (*retries).into());
-    put("timelimit", Value::Array(vec![seconds(*hard), seconds(*soft)]));
+    put("timelimit", Value::Array(vec![hard.clone().into(), soft.clone().into()]));
     put("root_id", root_id.as_deref().unwrap_or(&message.id).into());
     put("parent_id", parent_id.as_deref().into());
     put("argsrepr", argsrepr.as_deref().into());
@@ -110,17 +110,4 @@ fn embed(embed: &Embed) -> Map {
     map.insert("chord".to_owned(), chord.clone().unwrap_or_default());
     map.extend(extra.clone());
     map
-}
-
-/// A number of seconds, written as a whole number where it is one, as most people write it.
-fn seconds(limit: Option<f64>) -> Value {
-    const EXACT: f64 = 9_007_199_254_740_992.0;
-    match limit {
-        #[expect(
-            clippy::cast_possible_truncation,
-            reason = "it was found to be whole and in range"
-        )]
-        Some(limit) if limit.fract() == 0.0 && limit.abs() < EXACT => (limit as i64).into(),
-        limit => limit.into(),
-    }
 }

@@ -1,6 +1,7 @@
 //! The named fields of a message, and their types: one at a time, out of headers or out of a body of version 1.
 
 use jiff::tz::TimeZone;
+use serde_json::Number;
 
 use super::{Embed, TaskHeaders};
 use crate::{
@@ -132,10 +133,10 @@ fn count(key: &str, value: &Value) -> Result<u32, String> {
 }
 
 /// `[hard, soft]`.
-fn limits(value: &Value) -> Result<(Option<f64>, Option<f64>), String> {
+fn limits(value: &Value) -> Result<(Option<Number>, Option<Number>), String> {
     let limit = |value: &Value| match value {
         Value::Null => Ok(None),
-        Value::Number(number) => Ok(number.as_f64()),
+        Value::Number(number) => Ok(Some(number.clone())),
         other => Err(wrong("timelimit", other, "a list of two numbers of seconds, hard and soft")),
     };
     match value {

@@ -9,7 +9,7 @@ use crate::{
 
 /// What a retry changes.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct Retry {
+pub struct RetryChanges {
     /// The earliest time of the next try, in ISO 8601.
     pub eta: Option<String>,
     /// Other positional arguments.
@@ -29,8 +29,8 @@ impl TaskMessage {
     ///
     /// All else stays: group, chain, chord and callbacks, limits and expiry, stamps, the caller's headers, priority and
     /// the place that it was published to. What the brokers that it went through had noted in its headers does not.
-    pub fn retry(&self, changes: Retry) -> Self {
-        let Retry { eta, args, kwargs, origin, expiration, limits } = changes;
+    pub fn retry(&self, changes: RetryChanges) -> Self {
+        let RetryChanges { eta, args, kwargs, origin, expiration, limits } = changes;
         let args = args.unwrap_or_else(|| self.args.clone());
         let kwargs = kwargs.unwrap_or_else(|| self.kwargs.clone());
         let mut extra_headers = self.extra_headers.clone();

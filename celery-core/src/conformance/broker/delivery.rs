@@ -21,7 +21,10 @@ pub async fn a_message_is_delivered_once(broker: Arc<dyn Broker>) {
     assert_eq!(body(&delivery), "hello");
     assert_eq!(delivery.queue, "letters");
     let info = &read(&delivery).properties.delivery_info;
-    assert_eq!((info.exchange.as_str(), info.routing_key.as_str(), info.redelivered), ("", "letters", false));
+    assert_eq!(
+        (info.exchange.as_str(), info.routing_key.as_str(), info.redelivered),
+        ("", "letters", false)
+    );
     nothing_comes(&mut consumer).await;
     ack(delivery).await;
     nothing_comes(&mut consumer).await;
@@ -30,12 +33,16 @@ pub async fn a_message_is_delivered_once(broker: Arc<dyn Broker>) {
 /// A consumer that already waits is woken, whether it began to wait this moment or a while ago.
 pub async fn a_publish_is_visible_to_a_waiting_consumer(broker: Arc<dyn Broker>) {
     let mut consumer = consume(&broker, &["letters"], 0).await;
-    let ((), delivery) = tokio::join!(publish(&broker, "letters", "at once"), take_one(&mut consumer));
+    let ((), delivery) =
+        tokio::join!(publish(&broker, "letters", "at once"), take_one(&mut consumer));
     assert_eq!(body(&delivery), "at once");
     ack(delivery).await;
 
     let mut waiting = pin!(take_one(&mut consumer));
-    assert!(tokio::time::timeout(WATCH, &mut waiting).await.is_err(), "there is nothing to deliver");
+    assert!(
+        tokio::time::timeout(WATCH, &mut waiting).await.is_err(),
+        "there is nothing to deliver"
+    );
     publish(&broker, "letters", "later").await;
     let delivery = waiting.await;
     assert_eq!(body(&delivery), "later");
@@ -57,7 +64,10 @@ pub async fn a_queue_is_first_in_first_out(broker: Arc<dyn Broker>) {
     assert_eq!(seen, numbers);
 }
 
-async fn take_one_of_many(consumer: &mut Box<dyn Consumer>, seen: &mut Vec<String>) -> Vec<Delivery> {
+async fn take_one_of_many(
+    consumer: &mut Box<dyn Consumer>,
+    seen: &mut Vec<String>,
+) -> Vec<Delivery> {
     let batch = within(LIMIT, "the next deliveries", consumer.next()).await;
     let batch = batch.expect("a consumer can be asked for deliveries");
     seen.extend(bodies(&batch));
@@ -139,7 +149,8 @@ fn object(value: Value) -> Map {
 /// A body is bytes: any of them, or none.
 pub async fn bodies_may_be_binary_or_empty(broker: Arc<dyn Broker>) {
     let all_bytes: Bytes = (0..=u8::MAX).collect();
-    let sent = [all_bytes, Bytes::new(), Bytes::from_static(b"\0"), Bytes::from_static(b"\xff\xfe\0text")];
+    let sent =
+        [all_bytes, Bytes::new(), Bytes::from_static(b"\0"), Bytes::from_static(b"\xff\xfe\0text")];
     let mut consumer = consume(&broker, &["letters"], 0).await;
     for body in sent {
         let binary = Message {
@@ -158,8 +169,13 @@ pub async fn bodies_may_be_binary_or_empty(broker: Arc<dyn Broker>) {
 
 /// Five megabytes are no trouble.
 pub async fn a_large_message_survives(broker: Arc<dyn Broker>) {
-    let large: Bytes = (0..5_000_000_u32).map(|at| (at.wrapping_mul(2_654_435_761) >> 24) as u8).collect();
-    let sent = Message { body: large.clone(), content_encoding: Some("binary".to_owned()), ..message("large") };
+    let large: Bytes =
+        (0..5_000_000_u32).map(|at| (at.wrapping_mul(2_654_435_761) >> 24) as u8).collect();
+    let sent = Message {
+        body: large.clone(),
+        content_encoding: Some("binary".to_owned()),
+        ..message("large")
+    };
     publish_all(&broker, &[to_queue("letters", sent)]).await;
     let mut consumer = consume(&broker, &["letters"], 0).await;
     let delivery = take_one(&mut consumer).await;

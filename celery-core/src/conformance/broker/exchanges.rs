@@ -11,15 +11,21 @@ fn bound(queue: &str, exchange: &Exchange, routing_key: &str) -> Queue {
 }
 
 fn to_exchange(exchange: &Exchange, routing_key: &str, body: &str) -> Publication {
-    Publication { exchange: exchange.clone(), routing_key: routing_key.to_owned(), message: message(body) }
+    Publication {
+        exchange: exchange.clone(),
+        routing_key: routing_key.to_owned(),
+        message: message(body),
+    }
 }
 
 /// What waits in the queue, taken and acknowledged.
 async fn drain(broker: &Arc<dyn Broker>, queue: &Queue) -> Vec<String> {
     let waiting = queue_len(broker, &queue.name).await;
     let consumer = broker.consume(std::slice::from_ref(queue), None);
-    let mut consumer = within(LIMIT, "to consume", consumer).await.expect("a declared queue can be consumed from");
-    let deliveries = take(&mut consumer, usize::try_from(waiting).expect("it fits into memory")).await;
+    let mut consumer =
+        within(LIMIT, "to consume", consumer).await.expect("a declared queue can be consumed from");
+    let deliveries =
+        take(&mut consumer, usize::try_from(waiting).expect("it fits into memory")).await;
     let bodies = bodies(&deliveries);
     ack_all(deliveries).await;
     close(consumer).await;
@@ -29,15 +35,18 @@ async fn drain(broker: &Arc<dyn Broker>, queue: &Queue) -> Vec<String> {
 /// A direct exchange puts a message into the queues that are bound with its routing key.
 pub async fn a_direct_exchange_routes_by_key(broker: Arc<dyn Broker>) {
     let exchange = Exchange::direct("post");
-    let (red, blue) = (bound("red letters", &exchange, "red"), bound("blue letters", &exchange, "blue"));
+    let (red, blue) =
+        (bound("red letters", &exchange, "red"), bound("blue letters", &exchange, "blue"));
     declare(&broker, &red).await;
     declare(&broker, &blue).await;
     let keys = ["red", "blue", "red"];
-    let batch: Vec<_> = keys.iter().map(|key| to_exchange(&exchange, key, &format!("a {key} one"))).collect();
+    let batch: Vec<_> =
+        keys.iter().map(|key| to_exchange(&exchange, key, &format!("a {key} one"))).collect();
     publish_all(&broker, &batch).await;
 
     let consumer = broker.consume(std::slice::from_ref(&red), None);
-    let mut consumer = within(LIMIT, "to consume", consumer).await.expect("a declared queue can be consumed from");
+    let mut consumer =
+        within(LIMIT, "to consume", consumer).await.expect("a declared queue can be consumed from");
     let deliveries = take(&mut consumer, 2).await;
     assert_eq!(bodies(&deliveries), ["a red one", "a red one"]);
     let info = &read(&deliveries[0]).properties.delivery_info;
@@ -45,7 +54,11 @@ pub async fn a_direct_exchange_routes_by_key(broker: Arc<dyn Broker>) {
     assert_eq!(deliveries[0].queue, "red letters");
     drop(deliveries);
     let again = take(&mut consumer, 2).await;
-    assert_eq!(bodies(&again), ["a red one", "a red one"], "it comes back to the queue that it was taken from");
+    assert_eq!(
+        bodies(&again),
+        ["a red one", "a red one"],
+        "it comes back to the queue that it was taken from"
+    );
     ack_all(again).await;
     close(consumer).await;
     assert_eq!(drain(&broker, &blue).await, ["a blue one"]);
@@ -81,7 +94,8 @@ pub async fn queues_with_one_binding_get_a_copy_each(broker: Arc<dyn Broker>) {
     }
     publish_all(&broker, &[to_exchange(&exchange, "key", "to both")]).await;
     let consumer = broker.consume(&queues, None);
-    let mut consumer = within(LIMIT, "to consume", consumer).await.expect("declared queues can be consumed from");
+    let mut consumer =
+        within(LIMIT, "to consume", consumer).await.expect("declared queues can be consumed from");
     let mut deliveries = take(&mut consumer, 2).await;
     assert_ne!(tag(&deliveries[0]), tag(&deliveries[1]), "each copy has a tag of its own");
     assert_ne!(deliveries[0].queue, deliveries[1].queue);
@@ -98,14 +112,22 @@ pub async fn queues_with_one_binding_get_a_copy_each(broker: Arc<dyn Broker>) {
 pub async fn what_no_queue_is_bound_for_is_unroutable(broker: Arc<dyn Broker>) {
     let exchange = Exchange::direct("post");
     declare(&broker, &bound("red letters", &exchange, "red")).await;
-    for (exchange, key) in [(&exchange, "green"), (&Exchange::direct("nobody's"), "red"), (&Exchange::topic("none"), "a.b")]
-    {
-        let refused = within(LIMIT, "to publish", broker.publish(&[to_exchange(exchange, key, "lost")])).await;
+    for (exchange, key) in [
+        (&exchange, "green"),
+        (&Exchange::direct("nobody's"), "red"),
+        (&Exchange::topic("none"), "a.b"),
+    ] {
+        let refused =
+            within(LIMIT, "to publish", broker.publish(&[to_exchange(exchange, key, "lost")]))
+                .await;
         match refused {
             Err(BrokerError::Unroutable { exchange: name, routing_key }) => {
                 assert_eq!((name.as_str(), routing_key.as_str()), (exchange.name.as_str(), key));
             }
-            other => panic!("`{}` with `{key}` is bound to nothing, but publishing gave {other:?}", exchange.name),
+            other => panic!(
+                "`{}` with `{key}` is bound to nothing, but publishing gave {other:?}",
+                exchange.name
+            ),
         }
     }
     assert_eq!(queue_len(&broker, "red letters").await, 0);

@@ -47,7 +47,9 @@ pub async fn every_way_of_settling_makes_room(broker: Arc<dyn Broker>) {
     for how in ways {
         let delivery = take_one(&mut consumer).await;
         match how {
-            Some(how) => within(LIMIT, "to settle", delivery.settle(how)).await.expect("a delivery can be settled"),
+            Some(how) => within(LIMIT, "to settle", delivery.settle(how))
+                .await
+                .expect("a delivery can be settled"),
             None => drop(delivery),
         }
     }

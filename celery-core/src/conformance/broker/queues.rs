@@ -54,7 +54,8 @@ pub async fn a_consumer_serves_several_queues(broker: Arc<dyn Broker>) {
     let mut consumer = consume(&broker, &queues, 0).await;
     let deliveries = take(&mut consumer, 15).await;
     for queue in queues {
-        let of_queue: Vec<_> = deliveries.iter().filter(|delivery| delivery.queue == queue).map(body).collect();
+        let of_queue: Vec<_> =
+            deliveries.iter().filter(|delivery| delivery.queue == queue).map(body).collect();
         let expected: Vec<_> = (0..5).map(|number| format!("{queue}{number}")).collect();
         assert_eq!(of_queue, expected, "each queue keeps its order");
     }
@@ -76,7 +77,11 @@ pub async fn two_consumers_share_a_queue(broker: Arc<dyn Broker>) {
                 for delivery in batch.expect("a consumer can be asked for deliveries") {
                     let so_far = {
                         let mut seen = seen.lock().unwrap_or_else(PoisonError::into_inner);
-                        assert!(seen.insert(body(&delivery)), "{} was delivered twice", body(&delivery));
+                        assert!(
+                            seen.insert(body(&delivery)),
+                            "{} was delivered twice",
+                            body(&delivery)
+                        );
                         seen.len()
                     };
                     ack(delivery).await;
@@ -87,7 +92,8 @@ pub async fn two_consumers_share_a_queue(broker: Arc<dyn Broker>) {
             }
         }));
     }
-    let numbers: Vec<_> = (0..MESSAGES).map(|number| to_queue("letters", message(&number.to_string()))).collect();
+    let numbers: Vec<_> =
+        (0..MESSAGES).map(|number| to_queue("letters", message(&number.to_string()))).collect();
     for batch in numbers.chunks(50) {
         publish_all(&broker, batch).await;
     }
@@ -118,13 +124,19 @@ pub async fn a_queue_has_a_length_and_can_be_purged(broker: Arc<dyn Broker>) {
     assert_eq!(queue_len(&broker, "letters").await, 0);
     assert_eq!(queue_len(&broker, "others").await, 1);
 
-    within(LIMIT, "to hand back", out.hand_back()).await.expect("what was out can still be handed back");
+    within(LIMIT, "to hand back", out.hand_back())
+        .await
+        .expect("what was out can still be handed back");
     assert_eq!(queue_len(&broker, "letters").await, 1);
 }
 
 /// With a queue go its messages and its binding.
 pub async fn a_deleted_queue_is_forgotten(broker: Arc<dyn Broker>) {
-    let answers = Queue { routing_key: "key".to_owned(), exchange: Exchange::direct("answers"), ..Queue::named("a") };
+    let answers = Queue {
+        routing_key: "key".to_owned(),
+        exchange: Exchange::direct("answers"),
+        ..Queue::named("a")
+    };
     let answer = || Publication {
         exchange: Exchange::direct("answers"),
         routing_key: "key".to_owned(),
@@ -136,7 +148,10 @@ pub async fn a_deleted_queue_is_forgotten(broker: Arc<dyn Broker>) {
     within(LIMIT, "to delete", broker.delete(&answers)).await.expect("a queue can be deleted");
     assert_eq!(queue_len(&broker, "a").await, 0);
     let refused = within(LIMIT, "to publish", broker.publish(&[answer()])).await;
-    assert!(matches!(refused, Err(BrokerError::Unroutable { .. })), "the binding is left: {refused:?}");
+    assert!(
+        matches!(refused, Err(BrokerError::Unroutable { .. })),
+        "the binding is left: {refused:?}"
+    );
 
     declare(&broker, &answers).await;
     assert_eq!(queue_len(&broker, "a").await, 0, "the old messages are not there again");

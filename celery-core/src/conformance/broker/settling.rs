@@ -74,14 +74,22 @@ pub async fn what_comes_back_is_marked_and_keeps_its_tag(broker: Arc<dyn Broker>
     for how in [Some(Settlement::Requeue), Some(Settlement::HandBack), None] {
         publish(&broker, "letters", "again").await;
         let delivery = take_one(&mut consumer).await;
-        assert!(!read(&delivery).properties.delivery_info.redelivered, "it is out for the first time");
+        assert!(
+            !read(&delivery).properties.delivery_info.redelivered,
+            "it is out for the first time"
+        );
         let first = tag(&delivery);
         match how.clone() {
-            Some(how) => within(LIMIT, "to settle", delivery.settle(how)).await.expect("a delivery can be settled"),
+            Some(how) => within(LIMIT, "to settle", delivery.settle(how))
+                .await
+                .expect("a delivery can be settled"),
             None => drop(delivery),
         }
         let delivery = take_one(&mut consumer).await;
-        assert!(read(&delivery).properties.delivery_info.redelivered, "after {how:?} it is out for the second time");
+        assert!(
+            read(&delivery).properties.delivery_info.redelivered,
+            "after {how:?} it is out for the second time"
+        );
         assert_eq!(tag(&delivery), first, "after {how:?} it is the same copy");
         ack(delivery).await;
     }
@@ -99,7 +107,9 @@ pub async fn a_quarantined_message_is_kept_and_not_delivered_again(broker: Arc<d
     for reason in ["delivered 6 times", "its sender is unknown"] {
         publish(&broker, "letters", reason).await;
         let delivery = take_one(&mut consumer).await;
-        within(LIMIT, "to quarantine", delivery.quarantine(reason)).await.expect("a delivery can be quarantined");
+        within(LIMIT, "to quarantine", delivery.quarantine(reason))
+            .await
+            .expect("a delivery can be quarantined");
     }
     close(consumer).await;
     nothing_is_left(&broker, "letters").await;
@@ -116,6 +126,7 @@ pub async fn a_quarantined_message_is_kept_and_not_delivered_again(broker: Arc<d
         let since = kept.at.duration_since(before).as_millis();
         assert!((-1..=LIMIT.as_millis() as i128).contains(&since), "set aside at {}", kept.at);
     }
-    let another = within(LIMIT, "the quarantined messages", broker.quarantined("another queue")).await;
+    let another =
+        within(LIMIT, "the quarantined messages", broker.quarantined("another queue")).await;
     assert!(another.expect("a queue without any can be asked").is_empty());
 }
