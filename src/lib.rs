@@ -19,6 +19,7 @@ pub use celery_core::{
     error::Error,
     exception::Exception,
     installed_apps,
+    registry::InstalledApps,
     result::AsyncResult,
     signature::Signature,
     state::{State, TaskMeta},

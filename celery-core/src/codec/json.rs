@@ -117,8 +117,7 @@ pub(crate) fn write_map(out: &mut String, map: &Map) {
     }
 }
 
-/// Writes a string in quotes, in ASCII, as Python's `ensure_ascii` does. YAML reads it, too, as long as it has nothing
-/// beyond the basic plane.
+/// Writes a string in quotes, in ASCII, as Python's `ensure_ascii` does.
 pub(crate) fn write_str(out: &mut String, text: &str) {
     out.push('"');
     let mut rest = text;
@@ -137,8 +136,6 @@ pub(crate) fn write_str(out: &mut String, text: &str) {
             '\t' => out.push_str("\\t"),
             '\u{8}' => out.push_str("\\b"),
             '\u{c}' => out.push_str("\\f"),
-            // Python leaves this one as it is: it is ASCII.
-            '\u{7f}' => out.push('\u{7f}'),
             special => {
                 for unit in special.encode_utf16(&mut [0; 2]) {
                     _ = write!(out, "\\u{unit:04x}");

@@ -31,7 +31,12 @@ impl Node {
     }
 
     /// Stores the failure of a step that will not be run because one before it failed.
-    pub(super) async fn store_failed_step(&self, step: &TaskMessage, exception: &Value, traceback: Option<&str>) {
+    pub(super) async fn store_failed_step(
+        &self,
+        step: &TaskMessage,
+        exception: &Value,
+        traceback: Option<&str>,
+    ) {
         let meta = self.app.meta(step, State::Failure, exception.clone(), &self.hostname);
         let traceback = traceback.map(str::to_owned);
         self.store_meta(&TaskMeta { traceback, children: Some(Vec::new()), ..meta }).await;
@@ -40,18 +45,22 @@ impl Node {
     /// Publishes each message.
     pub(super) async fn publish(&self, batch: Vec<Outgoing>) {
         for outgoing in batch {
-            let id = outgoing.message.id.as_str();
-            self.persist("publish a task", id, async || self.app.publish(&outgoing).await).await;
+            let (app, outgoing) = (&self.app, &outgoing);
+            self.persist("publish a task", &outgoing.message.id, || app.publish(outgoing)).await;
         }
     }
 
     async fn store_meta(&self, meta: &TaskMeta) {
-        let store = async || -> Result<(), Error> { Ok(self.app.backend().await?.store(meta).await?) };
+        let app = &self.app;
+        let store = || async move { Ok(app.backend().await?.store(meta).await?) };
         self.persist("store a result", &meta.task_id, store).await;
     }
 
     /// Tries until it is done, or cannot be done, or the worker is to stop at once.
-    async fn persist(&self, what: &str, id: &str, attempt: impl AsyncFn() -> Result<(), Error>) {
+    async fn persist<F>(&self, what: &str, id: &str, attempt: impl Fn() -> F)
+    where
+        F: Future<Output = Result<(), Error>>,
+    {
         let mut pause = Duration::from_millis(100);
         loop {
             let error = match attempt().await {
@@ -60,7 +69,8 @@ impl Node {
             };
             let passes = matches!(
                 error,
-                Error::Broker(BrokerError::ConnectionLost(_)) | Error::Backend(BackendError::ConnectionLost(_))
+                Error::Broker(BrokerError::ConnectionLost(_))
+                    | Error::Backend(BackendError::ConnectionLost(_))
             );
             if !passes || self.cold.is_cancelled() {
                 tracing::error!(id, error = &error as &dyn std::error::Error, "could not {what}");
