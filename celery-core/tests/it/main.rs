@@ -1,0 +1,6 @@
+//! Tests of the core through its public face.
+
+mod captures;
+mod decoder;
+mod handmade;
+mod messages;
