@@ -5,7 +5,7 @@
 mod builder;
 mod current;
 mod origin;
-mod send;
+pub(crate) mod send;
 mod store;
 
 use std::{
@@ -21,6 +21,7 @@ use self::origin::Origin;
 use crate::{
     backend::Backend,
     broker::{Broker, BrokerError},
+    clock::LogicalClock,
     codec::AcceptContent,
     config::{Config, ServerUrl},
     context::StateMap,
@@ -55,6 +56,7 @@ struct Inner {
     installed: InstalledApps,
     state: StateMap,
     origin: Origin,
+    clock: LogicalClock,
     registry: OnceLock<Registry>,
     broker: OnceCell<Arc<dyn Broker>>,
     backend: OnceCell<Arc<dyn Backend>>,
@@ -140,6 +142,11 @@ impl Celery {
     /// The queues of the settings, and those that are made up as they are used.
     pub fn queues(&self) -> &Queues {
         &self.inner.queues
+    }
+
+    /// The logical clock, whose readings remote control and events carry.
+    pub fn clock(&self) -> &LogicalClock {
+        &self.inner.clock
     }
 
     /// What the app decodes.

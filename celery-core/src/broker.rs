@@ -10,6 +10,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use jiff::Timestamp;
 
+pub use crate::message::Malformed;
 use crate::message::Message;
 
 /// The error of a driver's own library, boxed.
@@ -41,7 +42,11 @@ pub trait Broker: fmt::Debug + Send + Sync + 'static {
     /// Declares the queues and starts to consume from them.
     ///
     /// At most `prefetch` deliveries are out at once; `None` sets no limit.
-    async fn consume(&self, queues: &[Queue], prefetch: Prefetch) -> Result<Box<dyn Consumer>, BrokerError>;
+    async fn consume(
+        &self,
+        queues: &[Queue],
+        prefetch: Prefetch,
+    ) -> Result<Box<dyn Consumer>, BrokerError>;
 
     /// Starts to listen on a fanout exchange. What is published while nobody listens is gone.
     async fn subscribe(&self, queue: &Queue) -> Result<Box<dyn Subscription>, BrokerError>;
@@ -163,7 +168,12 @@ impl Queue {
     /// A queue that is bound to a direct exchange of its own name by its own name, as Celery makes them.
     pub fn named(name: impl Into<String>) -> Self {
         let name = name.into();
-        Self { exchange: Exchange::direct(name.clone()), routing_key: name.clone(), name, expires: None }
+        Self {
+            exchange: Exchange::direct(name.clone()),
+            routing_key: name.clone(),
+            name,
+            expires: None,
+        }
     }
 }
 
@@ -182,7 +192,11 @@ pub struct Delivery {
 
 impl Delivery {
     /// A delivery for a driver to hand over.
-    pub fn new(message: Result<Message, Malformed>, queue: impl Into<String>, settle: Box<dyn Settle>) -> Self {
+    pub fn new(
+        message: Result<Message, Malformed>,
+        queue: impl Into<String>,
+        settle: Box<dyn Settle>,
+    ) -> Self {
         Self { message, queue: queue.into(), settle }
     }
 
@@ -246,16 +260,6 @@ pub trait Settle: fmt::Debug + Send + Sync {
     async fn settle(self: Box<Self>, how: Settlement) -> Result<(), BrokerError>;
 }
 
-/// An item of a queue that is no message.
-#[derive(Clone, Debug, PartialEq, thiserror::Error)]
-#[error("{reason}")]
-pub struct Malformed {
-    /// What was found in the queue.
-    pub raw: Bytes,
-    /// Why it cannot be read.
-    pub reason: String,
-}
-
 /// A message that was set aside.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Quarantined {
@@ -280,7 +284,9 @@ pub enum BrokerError {
     #[error("the broker refused the operation")]
     Refused(#[source] Arc<dyn std::error::Error + Send + Sync>),
     /// No queue is bound to the exchange with this routing key.
-    #[error("no queue is bound to exchange `{exchange}` with routing key `{routing_key}`; declare the queue in `task_queues`, or start its consumer first")]
+    #[error(
+        "no queue is bound to exchange `{exchange}` with routing key `{routing_key}`; declare the queue in `task_queues`, or start its consumer first"
+    )]
     Unroutable {
         /// The exchange.
         exchange: String,

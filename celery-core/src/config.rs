@@ -43,6 +43,11 @@ pub use worker::{WorkerConfig, WorkerPool};
 use read::{Parsed, Reader, boolean, optional, text, texts};
 use source::{Givens, TIME_ZONE};
 
+/// The programs in the guide compile.
+#[cfg(doctest)]
+#[doc = include_str!("../../docs/settings.md")]
+struct Guide;
+
 /// All settings that this version uses, grouped as Celery groups them.
 ///
 /// A field is named as its setting without the group's prefix: `task_time_limit` is `config.task.time_limit`. The default

@@ -77,9 +77,8 @@ fn read(text: &str) -> Option<(civil::DateTime, Option<Offset>)> {
     if reader.rest.is_empty() {
         return Some((date.to_datetime(civil::Time::midnight()), None));
     }
-    // The separator is any one character but a digit.
-    let separator = reader.rest.chars().next().filter(|it| !it.is_ascii_digit())?;
-    reader.rest = &reader.rest[separator.len_utf8()..];
+    // The separator is any one character, even a digit.
+    reader.rest = reader.rest.get(1..)?;
     let (date, time) = match reader.time()? {
         Clock::Time(time) => (date, time),
         Clock::EndOfDay => (date.tomorrow().ok()?, civil::Time::midnight()),

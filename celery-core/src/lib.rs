@@ -24,7 +24,7 @@ pub mod clock;
 pub mod broker;
 pub mod backend;
 pub mod transport;
-pub mod memory;
+// pub mod memory;
 
 // Calling.
 pub mod error;
@@ -41,8 +41,8 @@ pub mod macro_support;
 // Running.
 pub mod worker;
 
-#[cfg(feature = "conformance")]
-pub mod conformance;
+// #[cfg(feature = "conformance")]
+// pub mod conformance;
 
 #[doc(hidden)]
 pub use self::macro_support as __private;

@@ -26,6 +26,14 @@ pub struct Message {
     pub extra: Map,
 }
 
+impl Message {
+    /// Notes that the message was delivered before, in the two places where kombu does.
+    pub fn mark_redelivered(&mut self) {
+        self.headers.insert("redelivered".to_owned(), true.into());
+        self.properties.delivery_info.redelivered = true;
+    }
+}
+
 /// The properties of a message: what brokers, and clients waiting for an answer, act on.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Properties {
@@ -58,4 +66,14 @@ pub struct DeliveryInfo {
     pub redelivered: bool,
     /// Fields that we do not know.
     pub extra: Map,
+}
+
+/// An item of a queue that is no message.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+#[error("{reason}")]
+pub struct Malformed {
+    /// What was found in the queue.
+    pub raw: Bytes,
+    /// Why it cannot be read.
+    pub reason: String,
 }

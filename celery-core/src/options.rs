@@ -262,7 +262,14 @@ impl ErrorType {
 
     /// Whether the error, or one that it was caused by, is of this type.
     pub fn matches(&self, error: &(dyn Error + 'static)) -> bool {
-        std::iter::successors(Some(error), |error| error.source()).any(self.is)
+        let mut cause = Some(error);
+        while let Some(error) = cause {
+            if (self.is)(error) {
+                return true;
+            }
+            cause = error.source();
+        }
+        false
     }
 }
 

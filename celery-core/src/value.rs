@@ -17,7 +17,7 @@ mod de;
 mod ser;
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 use std::fmt;
 

@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use celery::{Celery, Context, Task, TaskError, __private::Body};
+use celery::{__private::Body, Celery, Context, Task, TaskError};
 use celery_core::{
     arguments::{Bound, Parameter},
     options::ErrorType,
@@ -22,14 +22,21 @@ fn app() -> Celery {
 }
 
 fn registered<T: Task>() -> Registration {
-    *app().registry().unwrap().get(T::NAME).unwrap_or_else(|| panic!("{} is not registered", T::NAME))
+    *app()
+        .registry()
+        .unwrap()
+        .get(T::NAME)
+        .unwrap_or_else(|| panic!("{} is not registered", T::NAME))
 }
 
 /// Runs the registered body of the task as a worker would.
 async fn run<T: Task>(args: Value, kwargs: Value) -> Result<Value, TaskError> {
-    let (Value::Array(args), Value::Object(kwargs)) = (args, kwargs) else { panic!("a list and an object") };
+    let (Value::Array(args), Value::Object(kwargs)) = (args, kwargs) else {
+        panic!("a list and an object")
+    };
     let task = registered::<T>();
-    let message = TaskMessage { id: "an-id".to_owned(), task: T::NAME.to_owned(), ..TaskMessage::default() };
+    let message =
+        TaskMessage { id: "an-id".to_owned(), task: T::NAME.to_owned(), ..TaskMessage::default() };
     let context = Context::new(app(), message, "worker@host");
     let bound = Bound::bind(T::NAME, task.parameters, args, kwargs).unwrap();
     match task.body {
@@ -70,7 +77,9 @@ fn options_are_set_on_a_const() {
     assert_eq!(OPTIONS.acks_late, Some(true));
     assert_eq!(OPTIONS.retry_backoff, 1);
     assert_eq!(OPTIONS.queue, Some("mail"));
-    let matches = |types: &[ErrorType], error: &(dyn std::error::Error + 'static)| types.iter().any(|ty| ty.matches(error));
+    let matches = |types: &[ErrorType], error: &(dyn std::error::Error + 'static)| {
+        types.iter().any(|ty| ty.matches(error))
+    };
     assert!(matches(OPTIONS.autoretry_for, &MailError));
     assert!(matches(OPTIONS.autoretry_for, &std::io::Error::other("x")));
     assert!(!matches(OPTIONS.autoretry_for, &std::fmt::Error));
@@ -85,7 +94,10 @@ fn parameters_are_what_callers_give() {
     let required = Parameter::required;
     let optional = Parameter::optional;
     assert_eq!(Add::PARAMETERS, [required("x"), required("y")]);
-    assert_eq!(SendWelcomeEmail::PARAMETERS, [required("user_id"), optional("subject"), optional("language")]);
+    assert_eq!(
+        SendWelcomeEmail::PARAMETERS,
+        [required("user_id"), optional("subject"), optional("language")]
+    );
     assert_eq!(Describe::PARAMETERS, [optional("items")]);
     assert_eq!(Parse::PARAMETERS, [required("type"), required("text")]);
     assert_eq!(Resize::PARAMETERS, [required("path"), required("width"), optional("height")]);
@@ -113,21 +125,33 @@ async fn a_body_takes_its_arguments_and_returns_a_value() {
     assert_eq!(run::<Add>(json!([2]), json!({"y": 3})).await.unwrap(), json!(5));
     assert_eq!(run::<Tick>(json!([]), json!({})).await.unwrap(), json!(null));
     assert_eq!(run::<CountsItsWords>(json!(["a b c"]), json!({})).await.unwrap(), json!(3));
-    assert_eq!(run::<Search>(json!([{"a": [1.5]}]), json!({})).await.unwrap(), json!({"hits": ["a"]}));
-    assert_eq!(run::<Parse>(json!([]), json!({"type": "int", "text": "7"})).await.unwrap(), json!(7));
+    assert_eq!(
+        run::<Search>(json!([{"a": [1.5]}]), json!({})).await.unwrap(),
+        json!({"hits": ["a"]})
+    );
+    assert_eq!(
+        run::<Parse>(json!([]), json!({"type": "int", "text": "7"})).await.unwrap(),
+        json!(7)
+    );
 }
 
 #[tokio::test]
 async fn what_may_be_left_out_has_its_default_and_state_comes_from_the_app() {
     let run = async |args, kwargs| run::<SendWelcomeEmail>(args, kwargs).await.unwrap();
     assert_eq!(run(json!([1]), json!({})).await, json!("1 db None en"));
-    assert_eq!(run(json!([1, "hi"]), json!({"language": "fr"})).await, json!("1 db Some(\"hi\") fr"));
+    assert_eq!(
+        run(json!([1, "hi"]), json!({"language": "fr"})).await,
+        json!("1 db Some(\"hi\") fr")
+    );
     assert_eq!(run(json!([1, null]), json!({})).await, json!("1 db None en"));
 }
 
 #[tokio::test]
 async fn a_bound_task_has_its_context() {
-    assert_eq!(run::<Describe>(json!([]), json!({})).await.unwrap(), json!({"id": "an-id", "items": [2, 1]}));
+    assert_eq!(
+        run::<Describe>(json!([]), json!({})).await.unwrap(),
+        json!({"id": "an-id", "items": [2, 1]})
+    );
     assert!(matches!(run::<Describe>(json!([[]]), json!({})).await, Err(TaskError::Retry(_))));
     assert!(matches!(run::<Describe>(json!([[0]]), json!({})).await, Err(TaskError::Ignore)));
 }
@@ -153,8 +177,15 @@ async fn an_error_keeps_its_type_and_its_place() {
 #[tokio::test]
 async fn an_argument_of_another_type_is_pythons_type_error() {
     let failed = failure::<Add>(json!(["a", 1])).await;
-    assert_eq!((failed.exception.exc_type.as_str(), failed.exception.exc_module.as_str()), ("TypeError", "builtins"));
-    assert!(failed.exception.message().contains("() argument 'x': invalid type: string \"a\""), "{}", failed.exception);
+    assert_eq!(
+        (failed.exception.exc_type.as_str(), failed.exception.exc_module.as_str()),
+        ("TypeError", "builtins")
+    );
+    assert!(
+        failed.exception.message().contains("() argument 'x': invalid type: string \"a\""),
+        "{}",
+        failed.exception
+    );
 }
 
 #[tokio::test]
@@ -178,7 +209,9 @@ async fn state_that_the_app_lacks_is_named_with_the_remedy() {
 
 #[test]
 fn signatures_hold_the_arguments_in_order() {
-    let args = |spec: Result<celery_core::signature::Spec, celery::Error>| spec.unwrap().to_value()["args"].clone();
+    let args = |spec: Result<celery_core::signature::Spec, celery::Error>| {
+        spec.unwrap().to_value()["args"].clone()
+    };
     assert_eq!(args(Add::s(1, 2).into_spec()), json!([1, 2]));
     assert_eq!(args(Add::partial(2).into_spec()), json!([2]));
     assert_eq!(args(Resize::s("a".to_owned(), 1, None).into_spec()), json!(["a", 1, null]));

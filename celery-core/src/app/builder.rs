@@ -16,7 +16,6 @@ use crate::{
 };
 
 /// Gathers what an app is made of.
-#[derive(Debug)]
 #[must_use = "an app is made by `build`"]
 pub struct Builder {
     name: String,
@@ -32,6 +31,12 @@ pub struct Builder {
 pub struct BuildError {
     setting: &'static str,
     reason: String,
+}
+
+impl std::fmt::Debug for Builder {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Builder").field("name", &self.name).finish_non_exhaustive()
+    }
 }
 
 impl Builder {
@@ -132,6 +137,7 @@ impl Builder {
             installed: self.installed,
             state: self.state,
             origin: Origin::of_this_process(),
+            clock: Default::default(),
             registry: Default::default(),
             broker: Default::default(),
             backend: Default::default(),

@@ -15,10 +15,10 @@ use crate::{
     error::Error,
     message::Message,
     options::Options,
-    protocol::{Embed, TaskHeaders, TaskMessage},
+    protocol::{Embed, RetryChanges, TaskHeaders, TaskMessage},
     repr,
     signature::{CallOptions, Spec},
-    task::When,
+    task::{Retry, When},
     value::Value,
 };
 
@@ -50,7 +50,7 @@ impl Celery {
         let destination = self.destination(&task, &options, &by_task)?;
         let config = &self.inner.config.task;
         let id = options.task_id.unwrap_or_else(|| Uuid::new_v4().to_string());
-        let limits = repr::Limits { levels: config.repr_maxlevels, ..repr::Limits::default() };
+        let limits = self.repr_limits();
         let zone = self.time_zone();
         let at = |when: When| match when {
             When::In(delay) => now + delay,
@@ -118,6 +118,35 @@ impl Celery {
             serializer: Serializer::from_name(serializer).map_err(|error| unusable(&error))?,
             compression: compression.map(Compression::from_name).transpose().map_err(|error| unusable(&error))?,
         })
+    }
+
+    /// The retry of a message, on its way to where it came from.
+    pub(crate) fn retry_of(&self, message: &TaskMessage, eta: Timestamp, changes: Retry) -> Outgoing {
+        let zone = self.time_zone();
+        let expires = message.expires(&zone).ok().flatten();
+        let message = message.retry(RetryChanges {
+            eta: Some(date::format(eta, &zone)),
+            args: changes.args,
+            kwargs: changes.kwargs,
+            origin: Some(self.inner.origin.name.clone()),
+            expiration: expires.map(|expires| milliseconds_until(expires, clock::now())),
+            limits: self.repr_limits(),
+        });
+        Outgoing {
+            exchange: match message.delivery_info.exchange.as_str() {
+                "" => Exchange::anonymous(),
+                name => self.inner.queues.exchange(name),
+            },
+            routing_key: message.delivery_info.routing_key.clone(),
+            // It was read with them.
+            serializer: Serializer::from_name(&message.content_type).unwrap_or_default(),
+            compression: message.compression.as_deref().and_then(|mime| Compression::from_mime(mime).ok()),
+            message,
+        }
+    }
+
+    fn repr_limits(&self) -> repr::Limits {
+        repr::Limits { max_levels: self.inner.config.task.repr_maxlevels, ..repr::Limits::default() }
     }
 
     /// Publishes, and tries again upon a lost connection as `task_publish_retry_policy` says.

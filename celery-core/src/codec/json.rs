@@ -69,7 +69,7 @@ pub fn from_str(text: &str) -> Result<Value, DecodeError> {
         .map_err(|error| DecodeError::malformed(Serializer::Json, error))
 }
 
-fn write_value(out: &mut String, value: &Value) {
+pub(crate) fn write_value(out: &mut String, value: &Value) {
     match value {
         Value::Null => out.push_str("null"),
         Value::Bool(true) => out.push_str("true"),
@@ -94,7 +94,7 @@ fn write_value(out: &mut String, value: &Value) {
     }
 }
 
-fn write_map(out: &mut String, map: &Map) {
+pub(crate) fn write_map(out: &mut String, map: &Map) {
     match Tagged::of(map) {
         Some(Tagged::Float(float)) => out.push_str(match float {
             f64::INFINITY => "Infinity",
@@ -117,9 +117,8 @@ fn write_map(out: &mut String, map: &Map) {
     }
 }
 
-/// Writes a string in quotes, in ASCII, as Python's `ensure_ascii` does. YAML reads it, too, as long as it has nothing
-/// beyond the basic plane.
-fn write_str(out: &mut String, text: &str) {
+/// Writes a string in quotes, in ASCII, as Python's `ensure_ascii` does.
+pub(crate) fn write_str(out: &mut String, text: &str) {
     out.push('"');
     let mut rest = text;
     // Most strings have nothing to escape, so copy whole runs.
@@ -137,8 +136,6 @@ fn write_str(out: &mut String, text: &str) {
             '\t' => out.push_str("\\t"),
             '\u{8}' => out.push_str("\\b"),
             '\u{c}' => out.push_str("\\f"),
-            // Python leaves this one as it is: it is ASCII.
-            '\u{7f}' => out.push('\u{7f}'),
             special => {
                 for unit in special.encode_utf16(&mut [0; 2]) {
                     _ = write!(out, "\\u{unit:04x}");

@@ -113,7 +113,7 @@ fn vhost(value: &Value) -> Parsed<String> {
 
 /// One URL, several separated by `;`, or a list of them; null is none.
 fn urls(value: &Value, pieces: &Pieces) -> Parsed<Vec<ServerUrl>> {
-    const EXPECTED: &str = "a URL, or a list of URLs";
+    const EXPECTED: &str = "a URL such as `redis://localhost:6379/0`, or a list of URLs";
     let texts = match value {
         Value::Null => Vec::new(),
         Value::String(text) => split_list(text),
@@ -129,10 +129,14 @@ fn urls(value: &Value, pieces: &Pieces) -> Parsed<Vec<ServerUrl>> {
                 own.clone_into(&mut scheme);
                 text.to_owned()
             }
+            // A bare host, or a path that was meant to be a URL.
+            None if !text.starts_with(|c: char| c.is_alphanumeric() || c == '[') => {
+                return Err(EXPECTED.to_owned());
+            }
             None => format!("{scheme}://{text}"),
         };
         let url = ServerUrl::parse(&pieces.complete(&whole));
-        urls.push(url.map_err(|_| format!("{EXPECTED} like `redis://localhost:6379/0`"))?);
+        urls.push(url.map_err(|_| EXPECTED.to_owned())?);
     }
     Ok(urls)
 }

@@ -60,6 +60,12 @@ impl ConfigLoader {
         self
     }
 
+    /// Changes several settings, as `app.conf.update(…)` does. They beat every source.
+    pub fn changes(mut self, settings: Map<String, Value>) -> Self {
+        self.changes.extend(settings);
+        self
+    }
+
     /// Gives the environment in which the four variables are looked up that beat everything.
     pub fn environment(mut self, variables: impl IntoIterator<Item = (String, String)>) -> Self {
         self.environment = variables.into_iter().collect();
@@ -71,6 +77,8 @@ impl ConfigLoader {
     /// # Errors
     /// When a setting is unknown, has a wrong value, or asks for what this version cannot do. The error lists
     /// every problem of every source.
+    ///
+    /// A name from before Celery 4 is no error; a warning is logged.
     pub fn load(&self) -> Result<Config, ConfigError> {
         let mut givens = Givens::new();
         let mut problems = Vec::new();

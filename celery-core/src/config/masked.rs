@@ -33,7 +33,7 @@ impl Config {
     /// ```
     pub fn masked(&self) -> Map<String, Value> {
         let Ok(Value::Object(fields)) = serde_json::to_value(self) else {
-            unreachable!("a configuration is a struct of plain values with text keys")
+            unreachable!("a configuration is a struct whose every field serializes to JSON")
         };
         let mut settings = Map::new();
         for (name, value) in fields {

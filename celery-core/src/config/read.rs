@@ -102,7 +102,10 @@ pub(super) fn text(value: &Value) -> Parsed<String> {
 
 /// A text that names something, so that it cannot be empty.
 pub(super) fn name(value: &Value) -> Parsed<String> {
-    text(value).ok().filter(|name| !name.is_empty()).ok_or_else(|| "a name".to_owned())
+    text(value)
+        .ok()
+        .filter(|name| !name.is_empty())
+        .ok_or_else(|| "a string that is not empty".to_owned())
 }
 
 pub(super) fn texts(value: &Value) -> Parsed<Vec<String>> {

@@ -138,6 +138,7 @@ impl ConfigSource {
             let keys = self.keys(setting.name, setting.old_name());
             let found = keys.iter().find_map(|key| values.get_key_value(key.as_ref()));
             if let Some((written, value)) = found {
+                Self::warn_of_old_name(written, &keys);
                 givens.insert(setting.name, self.given(written, value, setting));
             }
             known.extend(keys.into_iter().map(Cow::into_owned));
@@ -151,6 +152,17 @@ impl ConfigSource {
         known.extend(keys.into_iter().map(Cow::into_owned));
         let unknown = values.keys().filter(|key| self.claims(key) && !known.contains(key));
         problems.extend(unknown.map(|key| self.unknown(key)));
+    }
+
+    /// Celery announces that old names go with its version 6.
+    fn warn_of_old_name(written: &str, keys: &[Cow<'_, str>]) {
+        let Some(newest) = keys.first() else { return };
+        if newest != written && written.contains(char::is_uppercase) {
+            tracing::warn!(
+                setting = written,
+                "Celery 6 will not know this old name: write `{newest}`"
+            );
+        }
     }
 
     fn given(&self, written: &str, value: &Value, setting: &Setting) -> Given {

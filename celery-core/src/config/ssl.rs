@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 use serde_json::Value;
 
 /// How a connection is encrypted and whom it trusts.
@@ -14,10 +14,13 @@ pub struct SslOptions {
     /// Whether the server must show a certificate that can be verified.
     pub cert_reqs: CertReqs,
     /// File with the certificates of the authorities to trust, in place of the system's.
+    #[serde(serialize_with = "lossy")]
     pub ca_certs: Option<PathBuf>,
     /// File with the certificate that this side shows.
+    #[serde(serialize_with = "lossy")]
     pub certfile: Option<PathBuf>,
     /// File with the private key of `certfile`.
+    #[serde(serialize_with = "lossy")]
     pub keyfile: Option<PathBuf>,
     /// Whether the certificate must name the host; `None` leaves it to the driver.
     pub check_hostname: Option<bool>,
@@ -99,6 +102,11 @@ fn path(key: &str, value: &Value) -> Result<Option<PathBuf>, String> {
         Value::String(path) => Ok(Some(PathBuf::from(path))),
         _ => Err(format!("`{key}` to be the path of a file")),
     }
+}
+
+/// A path that is no UTF-8 is shown with replacement characters, so that showing a configuration cannot fail.
+fn lossy<S: Serializer>(path: &Option<PathBuf>, serializer: S) -> Result<S::Ok, S::Error> {
+    path.as_ref().map(|path| path.to_string_lossy()).serialize(serializer)
 }
 
 #[cfg(test)]

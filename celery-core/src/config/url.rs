@@ -1,6 +1,7 @@
 //! Addresses and passwords that never show themselves by accident.
 
 use std::fmt;
+use std::str::FromStr;
 
 use serde::{Serialize, Serializer};
 
@@ -41,9 +42,7 @@ impl ServerUrl {
     pub fn parse(text: &str) -> Result<Self, InvalidServerUrl> {
         let text = text.trim();
         let scheme = text.split_once("://").map_or(text, |(scheme, _)| scheme);
-        let is_scheme = scheme.starts_with(|c: char| c.is_ascii_alphabetic())
-            && scheme.chars().all(|c| c.is_ascii_alphanumeric() || "+-._".contains(c));
-        if is_scheme {
+        if is_scheme(scheme) {
             Ok(Self(text.to_owned()))
         } else {
             Err(InvalidServerUrl { masked: mask(text) })
@@ -58,6 +57,14 @@ impl ServerUrl {
     /// What stands before `://`: the name under which a driver registers itself.
     pub fn scheme(&self) -> &str {
         self.0.split_once("://").map_or(&*self.0, |(scheme, _)| scheme)
+    }
+}
+
+impl FromStr for ServerUrl {
+    type Err = InvalidServerUrl;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        Self::parse(text)
     }
 }
 
@@ -116,20 +123,31 @@ pub(super) fn mask(text: &str) -> String {
     split_list(text).iter().map(|part| mask_one(part)).collect::<Vec<_>>().join(";")
 }
 
-/// Splits a failover list at each `;` which cannot be part of a password.
+/// Splits a failover list at each `;` which cannot be part of a password: in front of a new scheme, or after the
+/// last `@` before the next one.
 pub(super) fn split_list(text: &str) -> Vec<String> {
-    let mut parts: Vec<String> = Vec::new();
-    for piece in text.split(';') {
-        let begins_anew = piece.contains("://") || !piece.contains('@');
-        match parts.last_mut() {
-            Some(last) if !begins_anew => {
-                last.push(';');
-                last.push_str(piece);
-            }
-            _ => parts.push(piece.to_owned()),
-        }
+    let pieces: Vec<&str> = text.split(';').collect();
+    let mut parts = Vec::new();
+    let mut next = 0;
+    while next < pieces.len() {
+        let anew = pieces[next + 1..].iter().position(|piece| begins_with_scheme(piece));
+        let end = anew.map_or(pieces.len(), |at| next + 1 + at);
+        let with_user =
+            pieces[next..end].iter().rposition(|piece| piece.contains('@')).unwrap_or(0);
+        parts.push(pieces[next..=next + with_user].join(";"));
+        parts.extend(pieces[next + with_user + 1..end].iter().map(|piece| (*piece).to_owned()));
+        next = end;
     }
     parts
+}
+
+fn begins_with_scheme(text: &str) -> bool {
+    text.trim_start().split_once("://").is_some_and(|(scheme, _)| is_scheme(scheme))
+}
+
+fn is_scheme(text: &str) -> bool {
+    text.starts_with(|c: char| c.is_ascii_alphabetic())
+        && text.chars().all(|c| c.is_ascii_alphanumeric() || "+-._".contains(c))
 }
 
 fn mask_one(text: &str) -> String {
@@ -209,6 +227,7 @@ mod tests {
     #[test]
     fn a_password_that_breaks_the_syntax_is_hidden_all_the_same() {
         for text in [
+            "redis://u:p;w;w@h/0",
             "redis://u:p;w@h/0",
             "redis://u:p/w@h/0",
             "redis://u:p@w@h/0",

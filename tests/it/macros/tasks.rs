@@ -61,7 +61,10 @@ pub(super) async fn send_welcome_email(
 pub(super) const LINE_OF_SEND_WELCOME_EMAIL: u32 = line!() - 8;
 
 #[shared_task(bind, soft_time_limit = 60, time_limit = 90)]
-pub(super) async fn describe(task: &Context, #[default = vec![1, 2]] mut items: Vec<u8>) -> Result<Value, TaskError> {
+pub(super) async fn describe(
+    task: &Context,
+    #[default = vec![1, 2]] mut items: Vec<u8>,
+) -> Result<Value, TaskError> {
     items.reverse();
     match items.as_slice() {
         [] => Err(task.retry().countdown(30).into()),
@@ -100,8 +103,12 @@ pub(super) async fn counts_its_words(text: String) -> usize {
 }
 
 pub(super) fn app() -> Celery {
-    static APP: LazyLock<Celery> =
-        LazyLock::new(|| Celery::builder("its-own").broker("memory://its-own").build().expect("settings that are right"));
+    static APP: LazyLock<Celery> = LazyLock::new(|| {
+        Celery::builder("its-own")
+            .broker("memory://its-own")
+            .build()
+            .expect("settings that are right")
+    });
     APP.clone()
 }
 

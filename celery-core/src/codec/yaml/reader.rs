@@ -22,10 +22,18 @@ pub(in crate::codec) fn decode(bytes: &[u8]) -> Result<Value, DecodeError> {
     let text = str::from_utf8(bytes).map_err(malformed)?;
     let mut reader = Reader::default();
     for event in Parser::new_from_str(text.strip_prefix('\u{feff}').unwrap_or(text)) {
-        let (event, _) = event.map_err(|error: ScanError| malformed(error.to_string()))?;
+        let (event, _) = event.map_err(|error| scan_error(&error))?;
         reader.take(event)?;
     }
     Ok(reader.document.unwrap_or(Value::Null))
+}
+
+fn scan_error(error: &ScanError) -> DecodeError {
+    // The parser has a limit of its own for brackets, a little above ours; it looks ahead.
+    if error.info() == "recursion limit exceeded" {
+        return DecodeError::TooDeep(Serializer::Yaml);
+    }
+    malformed(error.to_string())
 }
 
 /// About how many bytes of memory may be copied for anchors and their aliases.
@@ -73,7 +81,7 @@ impl Reader {
     fn take(&mut self, event: Event<'_>) -> Result<(), DecodeError> {
         match event {
             Event::Scalar(text, style, anchor, tag) => {
-                let tag = tag.as_deref().map(tag_name).transpose()?;
+                let tag = tag.as_deref().map(tag_name).transpose()?.flatten();
                 let plain = style == ScalarStyle::Plain && tag.is_none();
                 let is_merge = plain && text == "<<";
                 let value = match tag {
@@ -128,7 +136,7 @@ impl Reader {
         if self.open.len() == MAX_DEPTH {
             return Err(DecodeError::TooDeep(Serializer::Yaml));
         }
-        let tag = tag.map(tag_name).transpose()?;
+        let tag = tag.map(tag_name).transpose()?.flatten();
         let fits = match (tag.as_deref(), &content) {
             (None, _) => true,
             (Some(tag), Content::Items(_)) => matches!(tag, "seq" | "omap" | "pairs"),
@@ -230,12 +238,12 @@ fn pair(item: Value) -> Result<Value, DecodeError> {
     }
 }
 
-/// The name of a tag below `tag:yaml.org,2002:`. There are no others for values.
-fn tag_name(tag: &Tag) -> Result<String, DecodeError> {
+/// The name of a tag below `tag:yaml.org,2002:`, or none for the `!` that says nothing.
+fn tag_name(tag: &Tag) -> Result<Option<String>, DecodeError> {
     if tag.is_yaml_core_schema() {
-        Ok(tag.suffix.clone())
+        Ok(Some(tag.suffix.clone()))
     } else if tag.handle.is_empty() && tag.suffix == "!" {
-        Ok("str".to_owned())
+        Ok(None)
     } else {
         Err(unsupported(format!("the tag {tag}, which safe_load does not know either")))
     }

@@ -1,6 +1,9 @@
 //! What a plain word is, by the implicit resolvers of PyYAML's `resolver.py`.
 
-use jiff::{civil, tz::Offset};
+use jiff::{
+    civil,
+    tz::{Offset, TimeZone},
+};
 
 use crate::{
     date,
@@ -100,22 +103,55 @@ pub(super) fn int(text: &str) -> Option<Value> {
 
 /// A date, or a date and a time. What looks like one and is none, such as a 13th month, is text.
 pub(super) fn timestamp(text: &str) -> Option<Value> {
+    let Timestamp { date: [year, month, day], time } = shape(text)?;
+    let small = |it: i32| i8::try_from(it).ok();
+    let year = i16::try_from(year).ok().filter(|it| *it > 0)?;
+    let day = civil::Date::new(year, small(month)?, small(day)?).ok()?;
+    let Some(Clock { time: [hour, minute, second], micros, offset }) = time else {
+        return Some(tagged::object("date", day.to_string()));
+    };
+    let time =
+        civil::Time::new(small(hour)?, small(minute)?, small(second)?, micros * 1000).ok()?;
+    let at = day.to_datetime(time);
+    let iso = match offset {
+        None => date::format_naive(at),
+        Some(seconds) => {
+            let offset = Offset::from_seconds(seconds).ok()?;
+            date::format(offset.to_timestamp(at).ok()?, &TimeZone::fixed(offset))
+        }
+    };
+    Some(tagged::object("datetime", iso))
+}
+
+/// Whether PyYAML takes it for a timestamp, be it one or not.
+pub(super) fn looks_like_timestamp(text: &str) -> bool {
+    shape(text).is_some()
+}
+
+struct Timestamp {
+    date: [i32; 3],
+    time: Option<Clock>,
+}
+
+struct Clock {
+    time: [i32; 3],
+    micros: i32,
+    offset: Option<i32>,
+}
+
+fn shape(text: &str) -> Option<Timestamp> {
     let mut reader = Reader { rest: text };
-    let year = i16::try_from(reader.number(4, 4)?).ok()?;
-    let month = reader.after('-')?.number(1, 2)?;
-    let day = reader.after('-')?.number(1, 2)?;
-    let day = civil::Date::new(year, i8::try_from(month).ok()?, i8::try_from(day).ok()?).ok()?;
+    let date =
+        [reader.number(4, 4)?, reader.after('-')?.number(1, 2)?, reader.after('-')?.number(1, 2)?];
     if reader.rest.is_empty() {
         // A date alone has all its digits.
-        return (text.len() == 10 && year > 0).then(|| tagged::object("date", day.to_string()));
+        return (text.len() == 10).then_some(Timestamp { date, time: None });
     }
-    let blanks = reader.blanks();
-    if !blanks && !reader.skip('T') && !reader.skip('t') {
+    if !reader.blanks() && !reader.skip('T') && !reader.skip('t') {
         return None;
     }
-    let hour = reader.number(1, 2)?;
-    let minute = reader.after(':')?.number(2, 2)?;
-    let second = reader.after(':')?.number(2, 2)?;
+    let time =
+        [reader.number(1, 2)?, reader.after(':')?.number(2, 2)?, reader.after(':')?.number(2, 2)?];
     let mut micros = 0;
     if reader.skip('.') {
         let end = reader.rest.bytes().take_while(u8::is_ascii_digit).count();
@@ -133,21 +169,7 @@ pub(super) fn timestamp(text: &str) -> Option<Value> {
         let minutes = if reader.skip(':') { reader.number(2, 2)? } else { 0 };
         Some(sign * (hours * 3600 + minutes * 60))
     };
-    let small = |it: i32| i8::try_from(it).ok();
-    let time =
-        civil::Time::new(small(hour)?, small(minute)?, small(second)?, micros * 1000).ok()?;
-    if !reader.rest.is_empty() || year < 1 {
-        return None;
-    }
-    let at = day.to_datetime(time);
-    let iso = match offset {
-        None => date::format_naive(at),
-        Some(seconds) => {
-            let offset = Offset::from_seconds(seconds).ok()?;
-            date::format(offset.to_timestamp(at).ok()?, &jiff::tz::TimeZone::fixed(offset))
-        }
-    };
-    Some(tagged::object("datetime", iso))
+    reader.rest.is_empty().then_some(Timestamp { date, time: Some(Clock { time, micros, offset }) })
 }
 
 fn sign(text: &str) -> (bool, &str) {

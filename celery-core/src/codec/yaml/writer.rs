@@ -72,15 +72,15 @@ fn write_entries(out: &mut String, map: &Map, indent: usize) {
         if index > 0 {
             new_line(out, indent);
         }
-        let key = string(key);
-        if key.len() > LONGEST_SIMPLE_KEY {
-            _ = write!(out, "? {key}");
+        let name = string(key);
+        if key.is_empty() || key.chars().count() >= 128 || name.len() > LONGEST_SIMPLE_KEY {
+            _ = write!(out, "? {name}");
             new_line(out, indent);
             out.push_str(": ");
             write_inline(out, Node::of(value), indent + 2);
             continue;
         }
-        _ = write!(out, "{key}:");
+        _ = write!(out, "{name}:");
         match Node::of(value) {
             Node::Scalar(text) => _ = write!(out, " {text}"),
             // PyYAML does not indent a list below its key.
@@ -96,8 +96,8 @@ fn write_entries(out: &mut String, map: &Map, indent: usize) {
     }
 }
 
-/// Beyond it PyYAML writes keys with a question mark; a reader looks for the colon only so far.
-const LONGEST_SIMPLE_KEY: usize = 120;
+/// A reader looks no further than 1024 bytes for the colon.
+const LONGEST_SIMPLE_KEY: usize = 1000;
 
 /// Goes on in a line that has a dash or a colon already, which are two columns wide.
 fn write_inline(out: &mut String, node: Node<'_>, indent: usize) {
@@ -184,7 +184,7 @@ fn is_plain(text: &str) -> bool {
         && !matches!(text, "<<" | "=")
         && scalar::plain(text).is_string()
         // A date that is none, such as of a 13th month, is text here and an error in PyYAML.
-        && !(first.is_ascii_digit() && bytes.get(4) == Some(&b'-'))
+        && !scalar::looks_like_timestamp(text)
 }
 
 fn double_quoted(text: &str) -> String {

@@ -83,7 +83,10 @@ pub(super) fn within(
         .into_iter()
         .filter(|(name, text)| {
             let bare = name.strip_prefix(prefix);
-            !text.is_empty() && bare.is_some_and(|bare| !means_something_else(bare))
+            // Without a namespace, every variable of the system would be a setting.
+            prefix != "_"
+                && !text.is_empty()
+                && bare.is_some_and(|bare| !means_something_else(bare))
         })
         .map(|(name, text)| (name, Value::String(text)))
         .collect()

@@ -1,0 +1,245 @@
+//! Reading an envelope.
+//!
+//! This is done for every message that is consumed, so the body is decoded straight out of the text that came, and the
+//! rest is moved, not copied.
+
+use std::{borrow::Cow, fmt};
+
+use base64::{
+    Engine as _, alphabet,
+    engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig},
+};
+use bytes::Bytes;
+use serde::{
+    Deserialize, Deserializer,
+    de::{Error as _, MapAccess, Visitor},
+};
+
+use super::BodyEncoding;
+use crate::{
+    codec::json,
+    message::{DeliveryInfo, Message, Properties},
+    value::{Map, Value},
+};
+
+const BASE64: GeneralPurpose = GeneralPurpose::new(
+    &alphabet::STANDARD,
+    GeneralPurposeConfig::new()
+        .with_decode_padding_mode(DecodePaddingMode::Indifferent)
+        .with_decode_allow_trailing_bits(true),
+);
+
+pub(super) fn envelope(raw: &[u8]) -> Result<Message, String> {
+    let fault = match serde_json::from_slice::<Envelope<'_>>(raw) {
+        Ok(envelope) if !envelope.message.headers.values().any(rounded) => {
+            return envelope.into_message();
+        }
+        Ok(_) => None,
+        Err(error) if error.is_data() => return Err(format!("it is no message: {error}")),
+        Err(error) => Some(error),
+    };
+    // Python writes bare `NaN` and integers of any length, which take a second look.
+    match (json::from_slice(raw), fault) {
+        (Ok(value), _) => Envelope::deserialize(&value)
+            .map_err(|error| format!("it is no message: {error}"))?
+            .into_message(),
+        (Err(_), Some(fault)) => Err(format!("it is not JSON: {fault}")),
+        (Err(error), None) => Err(format!("it is not JSON: {error}")),
+    }
+}
+
+/// Whether a number may have been an integer too large for us, which became a float.
+fn rounded(value: &Value) -> bool {
+    const TWO_TO_THE_63RD: f64 = 9_223_372_036_854_775_808.0;
+    match value {
+        Value::Number(number) => {
+            number.is_f64() && number.as_f64().is_some_and(|it| it.abs() >= TWO_TO_THE_63RD)
+        }
+        Value::Array(items) => items.iter().any(rounded),
+        Value::Object(map) => map.values().any(rounded),
+        Value::Null | Value::Bool(_) | Value::String(_) => false,
+    }
+}
+
+/// Text that is borrowed where it has no escapes.
+#[derive(Deserialize)]
+#[serde(transparent)]
+struct Text<'a>(#[serde(borrow)] Cow<'a, str>);
+
+/// A message whose body is still encoded.
+#[derive(Default)]
+struct Envelope<'a> {
+    body: Option<Text<'a>>,
+    encoding: Option<String>,
+    message: Message,
+}
+
+impl Envelope<'_> {
+    fn into_message(self) -> Result<Message, String> {
+        let Self { body, encoding, mut message } = self;
+        let Some(Text(body)) = body else { return Ok(message) };
+        let encoding = encoding.unwrap_or_default();
+        message.body = match BodyEncoding::from_name(&encoding) {
+            Some(BodyEncoding::Base64) => base64(&body)?.into(),
+            Some(BodyEncoding::Utf8) => Bytes::from(body.into_owned()),
+            None => {
+                return Err(format!(
+                    "its body has the encoding {encoding:?}, and only base64 and utf-8 are known"
+                ));
+            }
+        };
+        Ok(message)
+    }
+}
+
+fn base64(text: &str) -> Result<Vec<u8>, String> {
+    BASE64.decode(text).or_else(|error| {
+        // Some encoders break lines.
+        let unbroken: Vec<u8> = text.bytes().filter(|byte| !byte.is_ascii_whitespace()).collect();
+        let broken = unbroken.len() < text.len();
+        broken
+            .then(|| BASE64.decode(unbroken).ok())
+            .flatten()
+            .ok_or_else(|| format!("its body is not base64: {error}"))
+    })
+}
+
+impl<'de: 'a, 'a> Deserialize<'de> for Envelope<'a> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_map(EnvelopeVisitor)
+    }
+}
+
+struct EnvelopeVisitor;
+
+impl<'de> Visitor<'de> for EnvelopeVisitor {
+    type Value = Envelope<'de>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+        let mut envelope = Envelope::default();
+        let message = &mut envelope.message;
+        while let Some(Text(key)) = map.next_key::<Text<'de>>()? {
+            match &*key {
+                "body" => envelope.body = map.next_value()?,
+                "content-encoding" => message.content_encoding = map.next_value()?,
+                "content-type" => message.content_type = map.next_value()?,
+                "headers" => message.headers = map.next_value::<Option<Map>>()?.unwrap_or_default(),
+                "properties" => {
+                    let properties = map.next_value::<Option<Wired>>()?.unwrap_or_default();
+                    (message.properties, envelope.encoding) =
+                        (properties.properties, properties.encoding);
+                }
+                _ => _ = message.extra.insert(key.into_owned(), map.next_value()?),
+            }
+        }
+        Ok(envelope)
+    }
+}
+
+/// Properties, and the one among them that is the envelope's own.
+#[derive(Default)]
+struct Wired {
+    properties: Properties,
+    encoding: Option<String>,
+}
+
+impl<'de> Deserialize<'de> for Wired {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_map(WiredVisitor)
+    }
+}
+
+struct WiredVisitor;
+
+impl<'de> Visitor<'de> for WiredVisitor {
+    type Value = Wired;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+        let mut wired = Wired::default();
+        let properties = &mut wired.properties;
+        while let Some(Text(key)) = map.next_key::<Text<'de>>()? {
+            // Text is what nearly all of them are, and it is moved.
+            let value: Value = map.next_value()?;
+            let other = match (&*key, value) {
+                ("body_encoding", Value::String(name)) => {
+                    wired.encoding = Some(name);
+                    continue;
+                }
+                ("body_encoding", Value::Null) => continue,
+                ("body_encoding", _) => {
+                    return Err(A::Error::custom("its `body_encoding` is not text"));
+                }
+                ("delivery_info", Value::Object(info)) => {
+                    properties.delivery_info = delivery_info(info);
+                    continue;
+                }
+                ("delivery_info", Value::Null) => continue,
+                ("delivery_info", _) => {
+                    return Err(A::Error::custom("its `delivery_info` is not an object"));
+                }
+                ("delivery_tag", Value::String(tag)) => {
+                    properties.delivery_tag = tag;
+                    continue;
+                }
+                ("delivery_tag", Value::Null) => continue,
+                // Redis knows it by its text.
+                ("delivery_tag", tag) => {
+                    properties.delivery_tag = tag.to_string();
+                    continue;
+                }
+                (_, value) => property(properties, &key, value),
+            };
+            if let Some(value) = other {
+                properties.extra.insert(key.into_owned(), value);
+            }
+        }
+        Ok(wired)
+    }
+}
+
+/// Takes a property that may be absent, or gives back what is not one or not of its type.
+fn property(properties: &mut Properties, key: &str, value: Value) -> Option<Value> {
+    let text = match key {
+        "correlation_id" => &mut properties.correlation_id,
+        "reply_to" => &mut properties.reply_to,
+        "expiration" => &mut properties.expiration,
+        "delivery_mode" => {
+            properties.delivery_mode = value.as_u64().and_then(|mode| mode.try_into().ok());
+            return (properties.delivery_mode.is_none() && !value.is_null()).then_some(value);
+        }
+        "priority" => {
+            properties.priority = value.as_i64();
+            return (properties.priority.is_none() && !value.is_null()).then_some(value);
+        }
+        _ => return Some(value),
+    };
+    match value {
+        Value::String(value) => *text = Some(value),
+        Value::Null => {}
+        other => return Some(other),
+    }
+    None
+}
+
+fn delivery_info(map: Map) -> DeliveryInfo {
+    let mut info = DeliveryInfo::default();
+    for (key, value) in map {
+        match (&*key, value) {
+            ("exchange", Value::String(name)) => info.exchange = name,
+            ("routing_key", Value::String(key)) => info.routing_key = key,
+            ("redelivered", Value::Bool(redelivered)) => info.redelivered = redelivered,
+            // Written anew in any case.
+            ("exchange" | "routing_key" | "redelivered", _) => {}
+            (_, value) => _ = info.extra.insert(key, value),
+        }
+    }
+    info
+}

@@ -1,0 +1,160 @@
+//! The worker: takes messages from queues and runs their tasks.
+//!
+//! [`consumer`] takes deliveries and gives them slots; [`request`] is the life of one delivery, top to bottom: receive,
+//! admit, execute, verdict, settle. What is decided is decided by pure functions ([`admit`], [`verdict`]) and carried out in
+//! `request` in a fixed order. Nothing that a message or a task does stops the worker.
+
+mod admit;
+mod consumer;
+mod control;
+mod execute;
+mod follow;
+mod panics;
+mod patience;
+mod request;
+mod verdict;
+
+#[cfg(test)]
+mod tests;
+
+use std::{num::NonZeroU32, sync::Arc, time::Duration};
+
+use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    app::Celery,
+    broker::{Prefetch, Queue},
+    error::Error,
+    registry::Registry,
+};
+
+/// What can be set on a worker. What is left out comes from the settings.
+#[derive(Clone, Debug, Default)]
+pub struct WorkerOptions {
+    /// The node name, as in `-n`: `celery@<host>` by default; `%h` is the host.
+    pub hostname: Option<String>,
+    /// The queues to consume, as in `-Q`.
+    pub queues: Option<Vec<String>>,
+    /// Queues of the settings that are not consumed, as in `-X`.
+    pub exclude_queues: Vec<String>,
+    /// How many tasks run at once, as in `-c`.
+    pub concurrency: Option<usize>,
+    /// How many messages are held for each task that can run; 0 is any number.
+    pub prefetch_multiplier: Option<u32>,
+    /// Stops every task that has no limit of its own after that long, as in `--time-limit`.
+    pub time_limit: Option<Duration>,
+    /// Tells every task that has no limit of its own to stop after that long, as in `--soft-time-limit`.
+    pub soft_time_limit: Option<Duration>,
+}
+
+/// Asks a worker to stop: [`warm`](Self::warm) lets the tasks that run end, [`cold`](Self::cold) does not.
+#[derive(Clone, Debug, Default)]
+pub struct Shutdown {
+    /// Takes no more messages, hands back those that have not begun, and waits for the tasks that run.
+    pub warm: CancellationToken,
+    /// Stops waiting: tasks that are acknowledged late are stopped and handed back, the others are lost.
+    pub cold: CancellationToken,
+}
+
+/// A worker that is ready to run.
+#[derive(Debug)]
+#[must_use = "a worker does nothing until it is run"]
+pub struct Worker {
+    node: Arc<Node>,
+    queues: Vec<Queue>,
+    prefetch: Prefetch,
+}
+
+/// What the parts of a worker share.
+#[derive(Debug)]
+struct Node {
+    app: Celery,
+    hostname: String,
+    concurrency: usize,
+    time_limit: Option<Duration>,
+    soft_time_limit: Option<Duration>,
+    slots: Arc<Semaphore>,
+    cold: CancellationToken,
+}
+
+impl Worker {
+    /// A worker of the app.
+    ///
+    /// # Errors
+    /// [`Error::Registry`] when the tasks of the program contradict each other; [`Error::Call`] when a queue is
+    /// unknown, or none is left to consume.
+    pub fn new(app: &Celery, options: WorkerOptions) -> Result<Self, Error> {
+        app.registry()?;
+        let config = &app.config().worker;
+        let queues = choose_queues(app, options.queues, &options.exclude_queues)?;
+        let cores = || std::thread::available_parallelism().map_or(1, usize::from);
+        let concurrency = options.concurrency.or(config.concurrency).unwrap_or_else(cores).max(1);
+        let multiplier = options.prefetch_multiplier.unwrap_or(config.prefetch_multiplier);
+        let held = u32::try_from(concurrency).unwrap_or(u32::MAX).saturating_mul(multiplier);
+        let node = Node {
+            app: app.clone(),
+            hostname: Celery::node_name(options.hostname.as_deref()),
+            concurrency,
+            time_limit: options.time_limit.or(app.config().task.time_limit),
+            soft_time_limit: options.soft_time_limit.or(app.config().task.soft_time_limit),
+            slots: Arc::new(Semaphore::new(concurrency)),
+            cold: CancellationToken::new(),
+        };
+        Ok(Self { node: Arc::new(node), queues, prefetch: NonZeroU32::new(held) })
+    }
+
+    /// The node name.
+    pub fn hostname(&self) -> &str {
+        &self.node.hostname
+    }
+
+    /// The queues that it consumes.
+    pub fn queues(&self) -> &[Queue] {
+        &self.queues
+    }
+
+    /// How many tasks it runs at once.
+    pub fn concurrency(&self) -> usize {
+        self.node.concurrency
+    }
+
+    /// Runs until it is asked to stop and has stopped. A lost connection is made anew.
+    ///
+    /// # Errors
+    /// When the broker cannot be reached at the start and the settings do not let it try again, or cannot be
+    /// reached again after `broker_connection_max_retries`.
+    ///
+    /// # Cancel safety
+    /// Dropping the future is a cold shutdown: messages that are not done with go back to their queues.
+    pub async fn run(self, shutdown: Shutdown) -> Result<(), Error> {
+        panics::install_hook();
+        let background = CancellationToken::new();
+        let _stop_background = background.clone().drop_guard();
+        if self.node.app.config().worker.enable_remote_control {
+            tokio::spawn(control::serve(self.node.clone(), shutdown.clone(), background));
+        }
+        consumer::run(&self.node, &self.queues, self.prefetch, &shutdown).await
+    }
+}
+
+impl Node {
+    fn registry(&self) -> &Registry {
+        self.app.registry().expect("the registry was checked when the worker was made")
+    }
+}
+
+fn choose_queues(app: &Celery, named: Option<Vec<String>>, excluded: &[String]) -> Result<Vec<Queue>, Error> {
+    let mut queues = match named {
+        Some(names) => {
+            let find = |name: &String| app.queues().get_or_create(name).map_err(|e| Error::Call(e.to_string()));
+            names.iter().map(find).collect::<Result<Vec<_>, _>>()?
+        }
+        None => app.queues().iter().cloned().collect(),
+    };
+    queues.retain(|queue| !excluded.contains(&queue.name));
+    if queues.is_empty() {
+        return Err(Error::Call("no queue is left to consume; name one with `-Q`, or exclude fewer with `-X`".into()));
+    }
+    Ok(queues)
+}

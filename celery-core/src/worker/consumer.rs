@@ -1,0 +1,159 @@
+//! Takes deliveries, and gives them slots in the order in which they came.
+
+use std::{collections::VecDeque, sync::Arc, time::Duration};
+
+use tokio::{task::JoinSet, time::sleep};
+
+use super::{
+    Node, Shutdown,
+    request::{self, Received, Request},
+};
+use crate::{
+    broker::{BrokerError, Consumer, Prefetch, Queue},
+    error::Error,
+};
+
+/// Consumes until the worker is asked to stop, over as many connections as that takes.
+pub(super) async fn run(
+    node: &Arc<Node>,
+    queues: &[Queue],
+    prefetch: Prefetch,
+    shutdown: &Shutdown,
+) -> Result<(), Error> {
+    let mut work = Work { node, ready: VecDeque::new(), running: JoinSet::new() };
+    let mut failures = 0;
+    loop {
+        let consumer = tokio::select! {
+            biased;
+            () = stopping(shutdown) => break,
+            consumer = connect(node, queues, prefetch) => consumer,
+        };
+        let error = match consumer {
+            Ok(mut consumer) => {
+                tracing::debug!(queues = queues.len(), "consuming");
+                match work.consume(consumer.as_mut(), shutdown, &mut failures).await {
+                    Some(error) => error.into(),
+                    None => {
+                        if let Err(error) = consumer.close().await {
+                            tracing::warn!(error = &error as &dyn std::error::Error, "could not stop consuming in order");
+                        }
+                        break;
+                    }
+                }
+            }
+            Err(error) => error,
+        };
+        pause_after(&error, node, &mut failures, shutdown).await?;
+    }
+    work.finish(shutdown).await;
+    Ok(())
+}
+
+/// What has been taken and is not done with.
+struct Work<'a> {
+    node: &'a Arc<Node>,
+    /// Admitted, waiting for a slot.
+    ready: VecDeque<Request>,
+    running: JoinSet<()>,
+}
+
+impl Work<'_> {
+    /// Returns the error that ended the connection, or nothing when the worker is to stop.
+    async fn consume(
+        &mut self,
+        consumer: &mut dyn Consumer,
+        shutdown: &Shutdown,
+        failures: &mut u32,
+    ) -> Option<BrokerError> {
+        loop {
+            tokio::select! {
+                biased;
+                () = stopping(shutdown) => return None,
+                Ok(slot) = self.node.slots.clone().acquire_owned(), if !self.ready.is_empty() => {
+                    if let Some(request) = self.ready.pop_front() {
+                        self.running.spawn(request.run(slot));
+                    }
+                }
+                Some(done) = self.running.join_next() => log_if_lost(done),
+                batch = consumer.next() => match batch {
+                    Ok(batch) => {
+                        *failures = 0;
+                        for delivery in batch {
+                            match request::receive(self.node, delivery) {
+                                Received::Run(request) => self.ready.push_back(*request),
+                                Received::Refused(settle) => {
+                                    self.running.spawn(settle);
+                                }
+                            }
+                        }
+                    }
+                    Err(error) => return Some(error),
+                },
+            }
+        }
+    }
+
+    /// Hands back what has not begun, and waits for the rest, unless the worker is to stop at once.
+    async fn finish(mut self, shutdown: &Shutdown) {
+        // The last one first, since each goes to the front of its queue.
+        for request in self.ready.drain(..).rev() {
+            request.hand_back().await;
+        }
+        let grace = self.node.app.config().worker.soft_shutdown_timeout;
+        let cold = async {
+            shutdown.cold.cancelled().await;
+            sleep(grace).await;
+        };
+        tokio::pin!(cold);
+        let mut cold_passed = false;
+        loop {
+            tokio::select! {
+                biased;
+                done = self.running.join_next() => match done {
+                    Some(done) => log_if_lost(done),
+                    None => return,
+                },
+                () = &mut cold, if !cold_passed => {
+                    cold_passed = true;
+                    self.node.cold.cancel();
+                }
+            }
+        }
+    }
+}
+
+async fn stopping(shutdown: &Shutdown) {
+    tokio::select! {
+        () = shutdown.warm.cancelled() => {}
+        () = shutdown.cold.cancelled() => {}
+    }
+}
+
+async fn connect(node: &Node, queues: &[Queue], prefetch: Prefetch) -> Result<Box<dyn Consumer>, Error> {
+    Ok(node.app.broker().await?.consume(queues, prefetch).await?)
+}
+
+/// Waits before the next attempt, longer each time, or gives up as the settings say.
+async fn pause_after(error: &Error, node: &Node, failures: &mut u32, shutdown: &Shutdown) -> Result<(), Error> {
+    let config = &node.app.config().broker;
+    *failures += 1;
+    let lost = matches!(error, Error::Broker(BrokerError::ConnectionLost(_)));
+    let retries = if *failures == 1 { config.connection_retry } else { config.retries_on_startup() };
+    if !lost || !retries || config.connection_max_retries.is_some_and(|max| *failures > max) {
+        return Err(error.clone());
+    }
+    // kombu's steps, the first of which is taken at once.
+    let pause = Duration::from_secs((2 * u64::from(*failures - 1)).min(30));
+    tracing::error!(error = error as &dyn std::error::Error, retry_in = ?pause, "consumer: lost the connection to the broker");
+    tokio::select! {
+        () = sleep(pause) => {}
+        () = stopping(shutdown) => {}
+    }
+    Ok(())
+}
+
+fn log_if_lost(done: Result<(), tokio::task::JoinError>) {
+    if let Err(error) = done {
+        tracing::error!(error = &error as &dyn std::error::Error, "a request was not carried through");
+    }
+}

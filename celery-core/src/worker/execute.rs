@@ -1,0 +1,121 @@
+//! Runs a task under its limits.
+
+use std::{future::pending, panic::AssertUnwindSafe, time::Duration};
+
+use futures_util::FutureExt;
+use tokio::{sync::OwnedSemaphorePermit, time::sleep};
+use tokio_util::sync::CancellationToken;
+
+use super::{panics, verdict::Outcome};
+use crate::{
+    arguments::Bound,
+    context::Context,
+    exception::Exception,
+    registry::{Body, Registration},
+    task::{Failure, SoftTimeLimitExceeded, TaskError},
+    value::Value,
+};
+
+/// How long a task may run.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub(super) struct Limits {
+    /// Until it is stopped.
+    pub(super) hard: Option<Duration>,
+    /// Until it is told to stop.
+    pub(super) soft: Option<Duration>,
+}
+
+/// Runs the task of the context. The slot is held for as long as the task really occupies it: a function that
+/// passes its limit cannot be stopped, and goes on until it returns.
+pub(super) async fn execute(
+    task: &Registration,
+    context: &Context,
+    limits: Limits,
+    slot: OwnedSemaphorePermit,
+    cold: &CancellationToken,
+) -> Outcome {
+    let bound = match bind(task, context) {
+        Ok(bound) => bound,
+        Err(failure) => return Outcome::Error(failure.into()),
+    };
+    let run = async {
+        match task.body {
+            Body::Async(body) => run_async(body(context.clone(), bound), context, slot).await,
+            Body::Blocking(body) => run_blocking(body, context.clone(), bound, slot).await,
+        }
+    };
+    tokio::pin!(run);
+    let hard = limit(limits.hard);
+    tokio::pin!(hard);
+    let soft = limit(limits.soft);
+    tokio::pin!(soft);
+    let mut told = false;
+    loop {
+        tokio::select! {
+            biased;
+            outcome = &mut run => return outcome,
+            () = cold.cancelled() => return Outcome::Cancelled,
+            () = &mut hard => {
+                context.ask_to_stop();
+                return Outcome::TimedOut(limits.hard.unwrap_or_default());
+            }
+            () = &mut soft, if !told => {
+                told = true;
+                if !context.ask_to_stop() && matches!(task.body, Body::Async(_)) {
+                    return Outcome::Error(Failure::from(SoftTimeLimitExceeded).into());
+                }
+            }
+        }
+    }
+}
+
+fn bind(task: &Registration, context: &Context) -> Result<Bound, Failure> {
+    let request = context.request();
+    let function = task.name.rsplit('.').next().unwrap_or(task.name);
+    Bound::bind(function, task.parameters, request.args.clone(), request.kwargs.clone())
+        .map_err(|error| Failure::new(Exception::new("TypeError", "builtins", error.to_string())))
+}
+
+async fn run_async(
+    body: impl Future<Output = Result<Value, TaskError>>,
+    context: &Context,
+    _slot: OwnedSemaphorePermit,
+) -> Outcome {
+    match AssertUnwindSafe(context.scope(body)).catch_unwind().await {
+        Ok(result) => outcome(result),
+        Err(payload) => Outcome::Error(panics::failure(&*payload).into()),
+    }
+}
+
+async fn run_blocking(
+    body: fn(Context, Bound) -> Result<Value, TaskError>,
+    context: Context,
+    bound: Bound,
+    slot: OwnedSemaphorePermit,
+) -> Outcome {
+    let run = move || {
+        let _slot = slot;
+        let called = AssertUnwindSafe(|| context.scope_sync(|| body(context.clone(), bound)));
+        std::panic::catch_unwind(called).map_err(|payload| panics::failure(&*payload))
+    };
+    match tokio::task::spawn_blocking(run).await {
+        Ok(Ok(result)) => outcome(result),
+        Ok(Err(failure)) => Outcome::Error(failure.into()),
+        // Only a runtime that is shutting down drops what it was given to run.
+        Err(_) => Outcome::Cancelled,
+    }
+}
+
+fn outcome(result: Result<Value, TaskError>) -> Outcome {
+    match result {
+        Ok(value) => Outcome::Returned(value),
+        Err(error) => Outcome::Error(error),
+    }
+}
+
+async fn limit(after: Option<Duration>) {
+    match after {
+        Some(after) => sleep(after).await,
+        None => pending().await,
+    }
+}

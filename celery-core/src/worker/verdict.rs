@@ -1,0 +1,191 @@
+//! What follows from how a run ended: pure.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+use crate::{
+    exception::Exception,
+    options::Options,
+    retry,
+    task::{Failure, Reject, Retry, TaskError, When},
+    value::Value,
+};
+
+/// How a run ended.
+#[derive(Debug)]
+pub(super) enum Outcome {
+    /// The task returned.
+    Returned(Value),
+    /// The task returned an error.
+    Error(TaskError),
+    /// The task was stopped at its hard time limit.
+    TimedOut(Duration),
+    /// The task was stopped because the worker stops at once.
+    Cancelled,
+}
+
+/// What is to be done.
+#[derive(Debug)]
+pub(super) enum Verdict {
+    /// Store the value and go on with what follows.
+    Succeed(Value),
+    /// Store the failure and tell who is to know.
+    Fail(Failure, Cause),
+    /// Publish the task anew.
+    Retry(Again),
+    /// Store nothing.
+    Ignore,
+    /// Reject the message.
+    Reject(Reject),
+    /// Leave the message to another worker.
+    HandBack,
+}
+
+/// What a failure comes from, which decides whether a late message is acknowledged.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Cause {
+    /// The task's own error.
+    Error,
+    /// The hard time limit.
+    TimeLimit,
+}
+
+/// A retry.
+#[derive(Debug)]
+pub(super) struct Again {
+    pub(super) eta: Timestamp,
+    pub(super) cause: Option<Failure>,
+    pub(super) changes: Retry,
+}
+
+/// What the decision depends on besides the outcome.
+#[derive(Clone, Copy)]
+pub(super) struct Facts<'a> {
+    /// The options of the task.
+    pub(super) options: &'a Options,
+    /// How often it has been retried.
+    pub(super) retries: u32,
+    /// The time.
+    pub(super) now: Timestamp,
+    /// What an exhausted retry without a cause says.
+    pub(super) exhausted: &'a dyn Fn() -> String,
+}
+
+/// Decides. `random` gives a number from zero to the one it is asked with, both included.
+pub(super) fn decide(outcome: Outcome, facts: Facts<'_>, random: impl FnOnce(u64) -> u64) -> Verdict {
+    match outcome {
+        Outcome::Returned(value) => Verdict::Succeed(value),
+        Outcome::Cancelled => Verdict::HandBack,
+        Outcome::TimedOut(limit) => {
+            let seconds = Value::from(limit.as_secs_f64());
+            Verdict::Fail(
+                Failure::new(Exception::new("TimeLimitExceeded", "billiard.exceptions", seconds)),
+                Cause::TimeLimit,
+            )
+        }
+        Outcome::Error(TaskError::Ignore) => Verdict::Ignore,
+        Outcome::Error(TaskError::Reject(reject)) => Verdict::Reject(reject),
+        Outcome::Error(TaskError::Retry(asked)) => again(*asked, facts),
+        Outcome::Error(TaskError::Failed(failure)) if retries_by_itself(&failure, facts.options) => {
+            let delay = retry::delay(facts.options, facts.retries, random);
+            again(Retry { when: Some(When::In(delay)), cause: Some(failure), ..Retry::default() }, facts)
+        }
+        Outcome::Error(TaskError::Failed(failure)) => Verdict::Fail(failure, Cause::Error),
+    }
+}
+
+fn retries_by_itself(failure: &Failure, options: &Options) -> bool {
+    failure.error().is_some_and(|error| {
+        options.autoretry_for.iter().any(|of| of.matches(error))
+            && !options.dont_autoretry_for.iter().any(|of| of.matches(error))
+    })
+}
+
+fn again(mut asked: Retry, facts: Facts<'_>) -> Verdict {
+    let limit = asked.max_retries.unwrap_or(facts.options.max_retries);
+    let cause = asked.cause.take();
+    if limit.is_some_and(|limit| facts.retries >= limit) {
+        let exhausted = || {
+            Failure::new(Exception::new("MaxRetriesExceededError", "celery.exceptions", (facts.exhausted)()))
+        };
+        return Verdict::Fail(cause.unwrap_or_else(exhausted), Cause::Error);
+    }
+    let eta = match asked.when {
+        Some(When::At(at)) => at,
+        Some(When::In(delay)) => facts.now + delay,
+        None => facts.now + facts.options.default_retry_delay,
+    };
+    Verdict::Retry(Again { eta, cause, changes: asked })
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::options::ErrorType;
+
+    fn check(outcome: Outcome, options: Options, retries: u32) -> String {
+        let now = Timestamp::from_second(1_000).unwrap();
+        let facts = Facts { options: &options, retries, now, exhausted: &|| "Can't retry".to_owned() };
+        match decide(outcome, facts, |full| full) {
+            Verdict::Succeed(value) => format!("succeed {value}"),
+            Verdict::Fail(failure, cause) => format!("fail {} {cause:?}", failure.exception),
+            Verdict::Retry(again) => format!("retry in {}", again.eta.as_second() - 1_000),
+            Verdict::Ignore => "ignore".to_owned(),
+            Verdict::Reject(reject) => format!("reject requeue={}", reject.requeue),
+            Verdict::HandBack => "hand back".to_owned(),
+        }
+    }
+
+    fn failed() -> Outcome {
+        Outcome::Error("x".parse::<i32>().unwrap_err().into())
+    }
+
+    const AUTO: Options = Options::new().autoretry_for(&[ErrorType::of::<std::num::ParseIntError>()]);
+
+    #[test]
+    fn each_outcome_has_its_verdict() {
+        check_all(&[
+            (Outcome::Returned(json!(3)), "succeed 3"),
+            (Outcome::Cancelled, "hand back"),
+            (Outcome::TimedOut(Duration::from_secs(2)), "fail TimeLimitExceeded: 2.0 TimeLimit"),
+            (Outcome::Error(TaskError::Ignore), "ignore"),
+            (Outcome::Error(Reject::requeue("later").into()), "reject requeue=true"),
+            (Outcome::Error(Retry::default().into()), "retry in 180"),
+            (Outcome::Error(Retry::default().countdown(5).into()), "retry in 5"),
+            (failed(), "fail ParseIntError: invalid digit found in string Error"),
+        ]);
+    }
+
+    fn check_all(cases: &[(Outcome, &str)]) {
+        for (outcome, expected) in cases {
+            let outcome = match outcome {
+                Outcome::Returned(value) => Outcome::Returned(value.clone()),
+                Outcome::Error(error) => Outcome::Error(error.clone()),
+                Outcome::TimedOut(limit) => Outcome::TimedOut(*limit),
+                Outcome::Cancelled => Outcome::Cancelled,
+            };
+            assert_eq!(check(outcome, Options::new(), 0), *expected);
+        }
+    }
+
+    #[test]
+    fn an_error_of_a_named_type_is_retried_by_itself() {
+        assert_eq!(check(failed(), AUTO, 0), "retry in 180");
+        assert_eq!(check(failed(), AUTO.retry_backoff(true), 2), "retry in 4");
+        let never = AUTO.dont_autoretry_for(&[ErrorType::of::<std::num::ParseIntError>()]);
+        assert!(check(failed(), never, 0).starts_with("fail"));
+    }
+
+    #[test]
+    fn retries_end_with_the_cause_or_else_with_an_error_of_their_own() {
+        assert_eq!(check(failed(), AUTO.max_retries(2), 2), "fail ParseIntError: invalid digit found in string Error");
+        let asked = || Outcome::Error(Retry::default().into());
+        assert_eq!(check(asked(), Options::new(), 3), "fail MaxRetriesExceededError: Can't retry Error");
+        assert_eq!(check(asked(), Options::new().unlimited_retries(true), 3_000), "retry in 180");
+        let more = Outcome::Error(Retry::default().max_retries(9).countdown(1).into());
+        assert_eq!(check(more, Options::new(), 8), "retry in 1");
+    }
+}
