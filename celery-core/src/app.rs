@@ -5,6 +5,7 @@
 mod builder;
 mod current;
 mod origin;
+mod overrides;
 pub(crate) mod send;
 mod store;
 
@@ -16,7 +17,10 @@ use std::{
 use jiff::tz::TimeZone;
 use tokio::sync::OnceCell;
 
-pub use self::builder::{BuildError, Builder};
+pub use self::{
+    builder::{BuildError, Builder},
+    overrides::Overrides,
+};
 use self::origin::Origin;
 use crate::{
     backend::Backend,

@@ -207,7 +207,7 @@ impl StateMap {
 impl From<SoftTimeLimitExceeded> for Failure {
     fn from(error: SoftTimeLimitExceeded) -> Self {
         match TaskError::from(error) {
-            TaskError::Failed(failure) => failure,
+            TaskError::Failed(failure) => *failure,
             _ => unreachable!("an error becomes a failure"),
         }
     }

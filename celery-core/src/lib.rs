@@ -24,7 +24,9 @@ pub mod clock;
 pub mod broker;
 pub mod backend;
 pub mod transport;
-// pub mod memory;
+pub mod memory;
+#[cfg(feature = "conformance")]
+pub mod conformance;
 
 // Calling.
 pub mod error;
@@ -41,8 +43,6 @@ pub mod macro_support;
 // Running.
 pub mod worker;
 
-// #[cfg(feature = "conformance")]
-// pub mod conformance;
 
 #[doc(hidden)]
 pub use self::macro_support as __private;

@@ -4,7 +4,7 @@ use std::{path::Path, sync::Arc};
 
 use serde::Serialize;
 
-use super::{Celery, Inner, Origin};
+use super::{Celery, Inner, Origin, Overrides};
 use crate::{
     codec::AcceptContent,
     config::{Config, ConfigLoader, ConfigSource, ServerUrl},
@@ -117,7 +117,15 @@ impl Builder {
     /// # Errors
     /// [`Error::Config`] with everything that is wrong with the settings.
     pub fn build(mut self) -> Result<Celery, Error> {
-        let environment = self.environment();
+        let mut environment = self.environment();
+        let overrides = Overrides::current();
+        for (name, url) in overrides.variables() {
+            environment.retain(|(variable, _)| variable != name);
+            environment.push((name.to_owned(), url.clone()));
+        }
+        for (setting, value) in overrides.settings {
+            self.loader = self.loader.change(setting, value);
+        }
         let mut config = self.loader.environment(environment).load()?;
         embed(&mut config, &self.name);
         let fault = |setting, reason: String| Error::from(BuildError { setting, reason });

@@ -1,6 +1,8 @@
 //! Patterns of node names, by kombu's two matchers.
 
-use regex_lite::{Regex, escape};
+use regex_lite::Regex;
+
+use crate::routing::glob::Glob;
 
 /// How a pattern of node names is read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,60 +27,19 @@ impl Matcher {
         [Self::Glob, Self::Pcre].into_iter().find(|matcher| matcher.name() == name)
     }
 
-    /// Whether the node name matches. A pattern that cannot be read matches nothing, and is logged.
+    /// Whether the node name matches. A regular expression that cannot be read matches nothing, and is logged.
     pub fn matches(self, pattern: &str, node: &str) -> bool {
-        let expression = match self {
-            Self::Glob => format!(r"(?s)\A(?:{})\z", translate(pattern)),
-            Self::Pcre => format!(r"\A(?:{pattern})"),
-        };
-        match Regex::new(&expression) {
+        if self == Self::Glob {
+            return Glob::new(pattern).matches(node);
+        }
+        match Regex::new(&format!(r"\A(?:{pattern})")) {
             Ok(regex) => regex.is_match(node),
             Err(error) => {
-                tracing::warn!(pattern, matcher = self.name(), %error, "a pattern of node names cannot be read");
+                tracing::warn!(pattern, %error, "a pattern of node names cannot be read");
                 false
             }
         }
     }
-}
-
-/// The regular expression of a glob, as Python's `fnmatch` translates it.
-fn translate(glob: &str) -> String {
-    let mut expression = String::new();
-    let mut rest = glob;
-    while let Some(next) = rest.chars().next() {
-        rest = &rest[next.len_utf8()..];
-        match next {
-            '*' => expression.push_str(".*"),
-            '?' => expression.push('.'),
-            '[' => match set(rest) {
-                Some((set, after)) => {
-                    expression.push_str(&set);
-                    rest = after;
-                }
-                // Without an end it is a bracket like any other character.
-                None => expression.push_str(r"\["),
-            },
-            other => expression.push_str(&escape(other.encode_utf8(&mut [0; 4]))),
-        }
-    }
-    expression
-}
-
-/// The set that begins here, and what follows its `]`. A `]` right at its beginning belongs to it.
-fn set(text: &str) -> Option<(String, &str)> {
-    let (negation, members) = match text.strip_prefix('!') {
-        Some(members) => ("^", members),
-        None => ("", text),
-    };
-    let end = members.char_indices().skip(1).find(|(_, c)| *c == ']')?.0;
-    let mut escaped = String::new();
-    for member in members[..end].chars() {
-        if member != '-' && member.is_ascii_punctuation() {
-            escaped.push('\\');
-        }
-        escaped.push(member);
-    }
-    Some((format!("[{negation}{escaped}]"), &members[end + 1..]))
 }
 
 #[cfg(test)]

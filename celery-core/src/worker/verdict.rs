@@ -89,9 +89,9 @@ pub(super) fn decide(outcome: Outcome, facts: Facts<'_>, random: impl FnOnce(u64
         Outcome::Error(TaskError::Retry(asked)) => again(*asked, facts),
         Outcome::Error(TaskError::Failed(failure)) if retries_by_itself(&failure, facts.options) => {
             let delay = retry::delay(facts.options, facts.retries, random);
-            again(Retry { when: Some(When::In(delay)), cause: Some(failure), ..Retry::default() }, facts)
+            again(Retry { when: Some(When::In(delay)), cause: Some(*failure), ..Retry::default() }, facts)
         }
-        Outcome::Error(TaskError::Failed(failure)) => Verdict::Fail(failure, Cause::Error),
+        Outcome::Error(TaskError::Failed(failure)) => Verdict::Fail(*failure, Cause::Error),
     }
 }
 

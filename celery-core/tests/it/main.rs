@@ -1,0 +1,6 @@
+//! Tests of the core through its public face.
+
+#![expect(clippy::unwrap_used, reason = "clippy takes a helper of a test for no test")]
+
+mod conformance;
+mod faulty;
