@@ -71,17 +71,16 @@ impl From<std::io::Error> for Failure {
 
 /// An error with what it was caused by, in one line.
 pub(super) fn with_sources(error: &(dyn Error + 'static)) -> String {
-    let chain = std::iter::successors(Some(error), |error| error.source());
-    let mut text = String::new();
-    for link in chain.map(ToString::to_string) {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        let said = cause.to_string();
         // Some errors of other crates print their source themselves.
-        if text.ends_with(&link) {
-            continue;
-        }
-        if !text.is_empty() {
+        if !text.ends_with(&said) {
             text.push_str(": ");
+            text.push_str(&said);
         }
-        text.push_str(&link);
+        source = cause.source();
     }
     text
 }

@@ -17,7 +17,7 @@ use tracing::{
 };
 use tracing_subscriber::{
     EnvFilter,
-    fmt::{FmtContext, FormatEvent, FormatFields, MakeWriter, format::Writer, writer::BoxMakeWriter},
+    fmt::{FmtContext, FormatEvent, FormatFields, format::Writer, writer::BoxMakeWriter},
     registry::LookupSpan,
 };
 
@@ -159,6 +159,8 @@ impl Visit for Said {
 #[cfg(test)]
 mod tests {
     use std::sync::Arc;
+
+    use tracing_subscriber::fmt::MakeWriter;
 
     use super::*;
 
