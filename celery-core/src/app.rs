@@ -5,7 +5,8 @@
 mod builder;
 mod current;
 mod origin;
-mod send;
+mod overrides;
+pub(crate) mod send;
 mod store;
 
 use std::{
@@ -16,11 +17,15 @@ use std::{
 use jiff::tz::TimeZone;
 use tokio::sync::OnceCell;
 
-pub use self::builder::{BuildError, Builder};
 use self::origin::Origin;
+pub use self::{
+    builder::{BuildError, Builder},
+    overrides::Overrides,
+};
 use crate::{
     backend::Backend,
     broker::{Broker, BrokerError},
+    clock::LogicalClock,
     codec::AcceptContent,
     config::{Config, ServerUrl},
     context::StateMap,
@@ -55,6 +60,7 @@ struct Inner {
     installed: InstalledApps,
     state: StateMap,
     origin: Origin,
+    clock: LogicalClock,
     registry: OnceLock<Registry>,
     broker: OnceCell<Arc<dyn Broker>>,
     backend: OnceCell<Arc<dyn Backend>>,
@@ -107,7 +113,12 @@ impl Celery {
     /// # Errors
     /// [`Error::Backend`] when it cannot be reached.
     pub async fn backend(&self) -> Result<&Arc<dyn Backend>, Error> {
-        let connect = || transport::connect_backend(self.inner.config.result.backend.as_ref(), &self.inner.config);
+        let connect = || {
+            transport::connect_backend(
+                self.inner.config.result.backend.as_ref(),
+                &self.inner.config,
+            )
+        };
         Ok(self.inner.backend.get_or_try_init(connect).await?)
     }
 
@@ -140,6 +151,11 @@ impl Celery {
     /// The queues of the settings, and those that are made up as they are used.
     pub fn queues(&self) -> &Queues {
         &self.inner.queues
+    }
+
+    /// The logical clock, whose readings remote control and events carry.
+    pub fn clock(&self) -> &LogicalClock {
+        &self.inner.clock
     }
 
     /// What the app decodes.

@@ -4,6 +4,9 @@
 //! consumer, retry to the worker, and connecting to the constructor (see [`transport`](crate::transport)).
 //! The seam may change in any minor release until 1.0.
 
+#[cfg(test)]
+mod tests;
+
 use std::{fmt, num::NonZeroU32, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
@@ -149,6 +152,61 @@ pub enum ExchangeKind {
     Topic,
     /// Everyone who listens, at this moment.
     Fanout,
+}
+
+impl ExchangeKind {
+    /// Whether a queue that is bound with this key, or pattern, gets what is published with this routing key.
+    ///
+    /// ```
+    /// use celery_core::broker::ExchangeKind;
+    ///
+    /// assert!(ExchangeKind::Direct.routes("celery", "celery"));
+    /// assert!(ExchangeKind::Topic.routes("stock.*", "stock.usd"));
+    /// assert!(!ExchangeKind::Topic.routes("stock.*", "stock.usd.nyse"));
+    /// assert!(ExchangeKind::Topic.routes("stock.#", "stock.usd.nyse"));
+    /// ```
+    pub fn routes(self, binding: &str, routing_key: &str) -> bool {
+        match self {
+            Self::Direct => binding == routing_key,
+            Self::Topic => {
+                let pattern: Vec<_> = binding.split('.').collect();
+                let words: Vec<_> = routing_key.split('.').collect();
+                words_match(&pattern, &words)
+            }
+            Self::Fanout => true,
+        }
+    }
+}
+
+/// Matches word by word, from the left, keeping the set of places in the pattern that a match may have come to: no
+/// pattern takes longer than its length times the key's.
+fn words_match(pattern: &[&str], words: &[&str]) -> bool {
+    // `reached[at]` says that the words so far match the first `at` words of the pattern.
+    let mut reached = vec![false; pattern.len() + 1];
+    reached[0] = true;
+    pass_hashes(pattern, &mut reached);
+    for word in words {
+        let mut next = vec![false; pattern.len() + 1];
+        for (at, expected) in pattern.iter().enumerate().filter(|(at, _)| reached[*at]) {
+            match *expected {
+                "#" => next[at] = true,
+                "*" => next[at + 1] = true,
+                exact => next[at + 1] |= exact == *word,
+            }
+        }
+        pass_hashes(pattern, &mut next);
+        reached = next;
+    }
+    reached[pattern.len()]
+}
+
+/// `#` also stands for no word.
+fn pass_hashes(pattern: &[&str], reached: &mut [bool]) {
+    for (at, expected) in pattern.iter().enumerate() {
+        if *expected == "#" && reached[at] {
+            reached[at + 1] = true;
+        }
+    }
 }
 
 /// A queue and how it is bound.

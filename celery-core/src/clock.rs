@@ -4,12 +4,19 @@
 //! together except in a test that pauses or advances tokio's clock, and there the wall clock stands still and
 //! leaps with it, so that countdowns, expiry and results agree with the timers.
 
+mod logical;
+
 use std::time::{Duration, Instant, SystemTime};
 
 use jiff::Timestamp;
 
+pub use logical::LogicalClock;
+
 /// The time now.
-#[expect(clippy::disallowed_methods, reason = "this is the one place that reads the system's clocks")]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "this is the one place that reads the system's clocks"
+)]
 pub fn now() -> Timestamp {
     let wall = Timestamp::try_from(SystemTime::now()).unwrap_or(Timestamp::UNIX_EPOCH);
     let (steady, tokio) = (Instant::now(), tokio::time::Instant::now().into_std());

@@ -25,6 +25,8 @@ pub mod broker;
 pub mod backend;
 pub mod transport;
 pub mod memory;
+#[cfg(feature = "conformance")]
+pub mod conformance;
 
 // Calling.
 pub mod error;
@@ -35,9 +37,11 @@ pub mod registry;
 pub mod signature;
 pub mod result;
 pub mod control;
+#[doc(hidden)]
+pub mod macro_support;
 
 // Running.
 pub mod worker;
 
-#[cfg(feature = "conformance")]
-pub mod conformance;
+#[doc(hidden)]
+pub use self::macro_support as __private;

@@ -262,7 +262,14 @@ impl ErrorType {
 
     /// Whether the error, or one that it was caused by, is of this type.
     pub fn matches(&self, error: &(dyn Error + 'static)) -> bool {
-        std::iter::successors(Some(error), |error| error.source()).any(self.is)
+        let mut cause = Some(error);
+        while let Some(error) = cause {
+            if (self.is)(error) {
+                return true;
+            }
+            cause = error.source();
+        }
+        false
     }
 }
 
@@ -280,7 +287,7 @@ mod tests {
     fn an_error_type_matches_through_the_sources_of_an_error() {
         #[derive(Debug, thiserror::Error)]
         #[error("no mail")]
-        struct Mail(#[source] std::fmt::Error);
+        struct Mail(#[source] fmt::Error);
         let error = Mail(fmt::Error);
         assert!(ErrorType::of::<Mail>().matches(&error));
         assert!(ErrorType::of::<fmt::Error>().matches(&error));

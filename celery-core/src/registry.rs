@@ -44,9 +44,21 @@ pub enum Body {
 
 inventory::collect!(Registration);
 
+impl fmt::Debug for Body {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Async(_) => "Async",
+            Self::Blocking(_) => "Blocking",
+        })
+    }
+}
+
 impl fmt::Debug for Registration {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Registration").field("name", &self.name).field("module", &self.module).finish_non_exhaustive()
+        f.debug_struct("Registration")
+            .field("name", &self.name)
+            .field("module", &self.module)
+            .finish_non_exhaustive()
     }
 }
 
@@ -68,6 +80,20 @@ impl AppId {
 pub struct InstalledApps {
     /// The names of the crates, as Rust spells them.
     pub crates: &'static [&'static str],
+}
+
+/// The [`InstalledApps`](crate::registry::InstalledApps) that `celery_build::autodiscover()` found in the build script
+/// of this package, for `autodiscover_tasks` on the builder of the app. Their crates are linked by it.
+#[macro_export]
+macro_rules! installed_apps {
+    () => {
+        $crate::registry::InstalledApps {
+            crates: ::core::include!(::core::env!(
+                "CELERY_INSTALLED_APPS",
+                "no tasks were discovered when this package was built: add `celery-build` under `[build-dependencies]`, and a `build.rs` with `fn main() { celery_build::autodiscover() }`"
+            )),
+        }
+    };
 }
 
 /// Tasks by name.
@@ -104,9 +130,15 @@ impl Registry {
                 });
             }
         }
-        let defines = |name: &str| tasks.values().any(|task| task.module.split("::").next() == Some(name));
-        let silent: Vec<_> = installed.crates.iter().filter(|name| !defines(name)).copied().collect();
-        if silent.is_empty() { Ok(Self { tasks }) } else { Err(RegistryError::NoTasks { crates: silent.join(", ") }) }
+        let defines =
+            |name: &str| tasks.values().any(|task| task.module.split("::").next() == Some(name));
+        let silent: Vec<_> =
+            installed.crates.iter().filter(|name| !defines(name)).copied().collect();
+        if silent.is_empty() {
+            Ok(Self { tasks })
+        } else {
+            Err(RegistryError::NoTasks { crates: silent.join(", ") })
+        }
     }
 
     /// The task of that name.
@@ -130,7 +162,9 @@ impl Registry {
 #[non_exhaustive]
 pub enum RegistryError {
     /// Two tasks of one name.
-    #[error("two tasks are named `{name}`, in `{first}` and in `{second}`; rename one function, or give it a name with `#[shared_task(name = \"…\")]`")]
+    #[error(
+        "two tasks are named `{name}`, in `{first}` and in `{second}`; rename one function, or give it a name with `#[shared_task(name = \"…\")]`"
+    )]
     Duplicate {
         /// The name.
         name: &'static str,
@@ -140,7 +174,9 @@ pub enum RegistryError {
         second: &'static str,
     },
     /// Installed apps that registered nothing.
-    #[error("installed apps without a task: {crates}; does the crate reach its tasks with `mod tasks;`, and do they have `#[shared_task]`? If it has none, take `tasks = true` out of its `[package.metadata.celery]`")]
+    #[error(
+        "installed apps without a task: {crates}; does the crate reach its tasks with `mod tasks;`, and do they have `#[shared_task]`? If it has none, take `tasks = true` out of its `[package.metadata.celery]`"
+    )]
     NoTasks {
         /// Their names.
         crates: String,

@@ -3,7 +3,7 @@
 //! [`Routes`] is the setting `task_routes`, [`Queues`] is `task_queues` and what surrounds it. Both are read once, and
 //! whatever is wrong with them is said then.
 
-mod glob;
+pub(crate) mod glob;
 mod queues;
 
 #[cfg(test)]

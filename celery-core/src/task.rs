@@ -40,7 +40,7 @@ pub trait Task: Sized + Send + 'static {
 #[non_exhaustive]
 pub enum TaskError {
     /// It failed.
-    Failed(Failure),
+    Failed(Box<Failure>),
     /// It is to be tried again.
     Retry(Box<Retry>),
     /// Nothing is to be recorded of this run.
@@ -106,7 +106,9 @@ impl Failure {
             return traceback.clone();
         }
         let mut text = "Traceback (most recent call last):\n".to_owned();
-        if let Some((file, line)) = self.location.as_deref().and_then(|location| location.rsplit_once(':')) {
+        if let Some((file, line)) =
+            self.location.as_deref().and_then(|location| location.rsplit_once(':'))
+        {
             text.push_str(&format!("  File \"{file}\", line {line}, in {task}\n"));
         }
         text.push_str(&format!("{}.{}\n", self.exception.exc_module, self.exception));
@@ -124,18 +126,18 @@ impl<E: Error + Send + Sync + 'static> From<E> for TaskError {
     #[track_caller]
     fn from(error: E) -> Self {
         let location = Location::caller();
-        Self::Failed(Failure {
+        Self::Failed(Box::new(Failure {
             exception: Exception::from_error(&error),
             location: Some(format!("{}:{}", location.file(), location.line())),
             traceback: None,
             source: Some(Arc::new(error)),
-        })
+        }))
     }
 }
 
 impl From<Failure> for TaskError {
     fn from(failure: Failure) -> Self {
-        Self::Failed(failure)
+        Self::Failed(Box::new(failure))
     }
 }
 
@@ -205,7 +207,7 @@ impl Retry {
     #[track_caller]
     pub fn cause(mut self, error: impl Into<TaskError>) -> Self {
         if let TaskError::Failed(failure) = error.into() {
-            self.cause = Some(failure);
+            self.cause = Some(*failure);
         }
         self
     }

@@ -15,13 +15,16 @@ use crate::{
 /// A boxed future that can be sent between threads.
 pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 
+/// A driver that is being connected.
+pub type Connecting<Driver, Error> = BoxFuture<'static, Result<Arc<Driver>, Error>>;
+
 /// A driver for brokers.
 #[derive(Clone, Copy, Debug)]
 pub struct BrokerTransport {
     /// The URL schemes that it serves.
     pub schemes: &'static [&'static str],
     /// Connects.
-    pub connect: fn(&ServerUrl, &Config) -> BoxFuture<'static, Result<Arc<dyn Broker>, BrokerError>>,
+    pub connect: fn(&ServerUrl, &Config) -> Connecting<dyn Broker, BrokerError>,
 }
 
 /// A driver for result backends.
@@ -30,14 +33,17 @@ pub struct BackendTransport {
     /// The URL schemes that it serves.
     pub schemes: &'static [&'static str],
     /// Connects.
-    pub connect: fn(&ServerUrl, &Config) -> BoxFuture<'static, Result<Arc<dyn Backend>, BackendError>>,
+    pub connect: fn(&ServerUrl, &Config) -> Connecting<dyn Backend, BackendError>,
 }
 
 inventory::collect!(BrokerTransport);
 inventory::collect!(BackendTransport);
 
 /// Connects to the broker at the URL.
-pub async fn connect_broker(url: &ServerUrl, config: &Config) -> Result<Arc<dyn Broker>, BrokerError> {
+pub async fn connect_broker(
+    url: &ServerUrl,
+    config: &Config,
+) -> Result<Arc<dyn Broker>, BrokerError> {
     let schemes = || inventory::iter::<BrokerTransport>().flat_map(|t| t.schemes);
     match inventory::iter::<BrokerTransport>().find(|t| t.schemes.contains(&url.scheme())) {
         Some(transport) => (transport.connect)(url, config).await,
@@ -46,12 +52,17 @@ pub async fn connect_broker(url: &ServerUrl, config: &Config) -> Result<Arc<dyn 
 }
 
 /// Connects to the result backend at the URL; without one, to the [`DisabledBackend`].
-pub async fn connect_backend(url: Option<&ServerUrl>, config: &Config) -> Result<Arc<dyn Backend>, BackendError> {
+pub async fn connect_backend(
+    url: Option<&ServerUrl>,
+    config: &Config,
+) -> Result<Arc<dyn Backend>, BackendError> {
     let Some(url) = url else { return Ok(Arc::new(DisabledBackend)) };
     let schemes = || inventory::iter::<BackendTransport>().flat_map(|t| t.schemes);
     match inventory::iter::<BackendTransport>().find(|t| t.schemes.contains(&url.scheme())) {
         Some(transport) => (transport.connect)(url, config).await,
-        None => Err(BackendError::other(UnknownScheme::new("result backend", url.scheme(), schemes()))),
+        None => {
+            Err(BackendError::other(UnknownScheme::new("result backend", url.scheme(), schemes())))
+        }
     }
 }
 
@@ -67,7 +78,11 @@ pub struct UnknownScheme {
 }
 
 impl UnknownScheme {
-    fn new<'a>(role: &'static str, scheme: &str, known: impl Iterator<Item = &'a &'static str>) -> Self {
+    fn new<'a>(
+        role: &'static str,
+        scheme: &str,
+        known: impl Iterator<Item = &'a &'static str>,
+    ) -> Self {
         let mut known: Vec<_> = known.map(|scheme| format!("{scheme}://")).collect();
         known.sort();
         Self { role, scheme: scheme.to_owned(), known: known.join(", ") }

@@ -1,8 +1,8 @@
-//! Patterns of task names, as Python's `fnmatch` reads them: `*`, `?`, `[a-z]` and `[!a-z]`.
+//! Patterns of names, of tasks and of nodes, as Python's `fnmatch` reads them: `*`, `?`, `[a-z]` and `[!a-z]`.
 
 /// A pattern that stands for whole names.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Glob {
+pub(crate) struct Glob {
     parts: Vec<Part>,
 }
 
@@ -20,7 +20,7 @@ enum Part {
 
 impl Glob {
     /// Every text is a pattern: a bracket that is not closed stands for itself.
-    pub(super) fn new(pattern: &str) -> Self {
+    pub(crate) fn new(pattern: &str) -> Self {
         let chars: Vec<char> = pattern.chars().collect();
         let mut parts = Vec::with_capacity(chars.len());
         let mut at = 0;
@@ -46,7 +46,7 @@ impl Glob {
     /// Whether the pattern stands for this name.
     ///
     /// The time is at most the product of the lengths: only the last star is ever tried again.
-    pub(super) fn matches(&self, name: &str) -> bool {
+    pub(crate) fn matches(&self, name: &str) -> bool {
         let mut rest = name.chars();
         let mut at = 0;
         // The part after the last star, and what of the name it was last tried upon.

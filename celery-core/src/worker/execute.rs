@@ -36,7 +36,7 @@ pub(super) async fn execute(
 ) -> Outcome {
     let bound = match bind(task, context) {
         Ok(bound) => bound,
-        Err(failure) => return Outcome::Error(failure.into()),
+        Err(error) => return Outcome::Error(error),
     };
     let run = async {
         match task.body {
@@ -69,11 +69,12 @@ pub(super) async fn execute(
     }
 }
 
-fn bind(task: &Registration, context: &Context) -> Result<Bound, Failure> {
+fn bind(task: &Registration, context: &Context) -> Result<Bound, TaskError> {
     let request = context.request();
     let function = task.name.rsplit('.').next().unwrap_or(task.name);
-    Bound::bind(function, task.parameters, request.args.clone(), request.kwargs.clone())
-        .map_err(|error| Failure::new(Exception::new("TypeError", "builtins", error.to_string())))
+    Bound::bind(function, task.parameters, request.args.clone(), request.kwargs.clone()).map_err(
+        |error| Failure::new(Exception::new("TypeError", "builtins", error.to_string())).into(),
+    )
 }
 
 async fn run_async(
@@ -96,11 +97,11 @@ async fn run_blocking(
     let run = move || {
         let _slot = slot;
         let called = AssertUnwindSafe(|| context.scope_sync(|| body(context.clone(), bound)));
-        std::panic::catch_unwind(called).map_err(|payload| panics::failure(&*payload))
+        std::panic::catch_unwind(called)
+            .unwrap_or_else(|payload| Err(panics::failure(&*payload).into()))
     };
     match tokio::task::spawn_blocking(run).await {
-        Ok(Ok(result)) => outcome(result),
-        Ok(Err(failure)) => Outcome::Error(failure.into()),
+        Ok(result) => outcome(result),
         // Only a runtime that is shutting down drops what it was given to run.
         Err(_) => Outcome::Cancelled,
     }

@@ -1,0 +1,132 @@
+//! What becomes of a delivery.
+
+use std::sync::Arc;
+
+use crate::{
+    broker::{Broker, Settlement},
+    clock,
+};
+
+use super::*;
+
+/// What is acknowledged is gone.
+pub async fn an_ack_is_final(broker: Arc<dyn Broker>) {
+    publish(&broker, "letters", "once").await;
+    let mut consumer = consume(&broker, &["letters"], 0).await;
+    ack(take_one(&mut consumer).await).await;
+    close(consumer).await;
+    nothing_is_left(&broker, "letters").await;
+}
+
+/// What is rejected without requeue is gone.
+pub async fn a_reject_without_requeue_is_final(broker: Arc<dyn Broker>) {
+    publish(&broker, "letters", "unwanted").await;
+    let mut consumer = consume(&broker, &["letters"], 0).await;
+    let delivery = take_one(&mut consumer).await;
+    within(LIMIT, "to reject", delivery.reject(false)).await.expect("a delivery can be rejected");
+    close(consumer).await;
+    nothing_is_left(&broker, "letters").await;
+}
+
+/// What is rejected with requeue is served after what waits.
+pub async fn a_requeue_goes_to_the_back(broker: Arc<dyn Broker>) {
+    returned_by(&broker, Settlement::Requeue, ["second", "third", "first"]).await;
+}
+
+/// What is handed back is served before what waits.
+pub async fn a_hand_back_goes_to_the_front(broker: Arc<dyn Broker>) {
+    returned_by(&broker, Settlement::HandBack, ["first", "second", "third"]).await;
+}
+
+async fn returned_by(broker: &Arc<dyn Broker>, how: Settlement, then: [&str; 3]) {
+    for body in ["first", "second", "third"] {
+        publish(broker, "letters", body).await;
+    }
+    let mut consumer = consume(broker, &["letters"], 1).await;
+    let delivery = take_one(&mut consumer).await;
+    assert_eq!(body(&delivery), "first");
+    within(LIMIT, "to settle", delivery.settle(how)).await.expect("a delivery can be settled");
+    assert_eq!(queue_len(broker, "letters").await, 3, "settling is effective when it returns");
+    for expected in then {
+        let delivery = take_one(&mut consumer).await;
+        assert_eq!(body(&delivery), expected);
+        ack(delivery).await;
+    }
+}
+
+/// A delivery that nobody settles is delivered again: a task that panics loses nothing.
+pub async fn a_dropped_delivery_comes_back(broker: Arc<dyn Broker>) {
+    publish(&broker, "letters", "dropped").await;
+    let mut consumer = consume(&broker, &["letters"], 1).await;
+    for _ in 0..3 {
+        let delivery = take_one(&mut consumer).await;
+        assert_eq!(body(&delivery), "dropped");
+        drop(delivery);
+    }
+    ack(take_one(&mut consumer).await).await;
+    close(consumer).await;
+    nothing_is_left(&broker, "letters").await;
+}
+
+/// Whichever way a message comes back, it says so, and it is the same copy.
+pub async fn what_comes_back_is_marked_and_keeps_its_tag(broker: Arc<dyn Broker>) {
+    let mut consumer = consume(&broker, &["letters"], 1).await;
+    for how in [Some(Settlement::Requeue), Some(Settlement::HandBack), None] {
+        publish(&broker, "letters", "again").await;
+        let delivery = take_one(&mut consumer).await;
+        assert!(
+            !read(&delivery).properties.delivery_info.redelivered,
+            "it is out for the first time"
+        );
+        let first = tag(&delivery);
+        match how.clone() {
+            Some(how) => within(LIMIT, "to settle", delivery.settle(how))
+                .await
+                .expect("a delivery can be settled"),
+            None => drop(delivery),
+        }
+        let delivery = take_one(&mut consumer).await;
+        assert!(
+            read(&delivery).properties.delivery_info.redelivered,
+            "after {how:?} it is out for the second time"
+        );
+        assert_eq!(tag(&delivery), first, "after {how:?} it is the same copy");
+        ack(delivery).await;
+    }
+}
+
+/// A message that was set aside is kept for a person to find, with the reason, and is not delivered again.
+pub async fn a_quarantined_message_is_kept_and_not_delivered_again(broker: Arc<dyn Broker>) {
+    let quarantined = || async {
+        let kept = within(LIMIT, "the quarantined messages", broker.quarantined("letters")).await;
+        kept.expect("the quarantined messages of a queue can be listed")
+    };
+    assert!(quarantined().await.is_empty());
+    let before = clock::now();
+    let mut consumer = consume(&broker, &["letters"], 1).await;
+    for reason in ["delivered 6 times", "its sender is unknown"] {
+        publish(&broker, "letters", reason).await;
+        let delivery = take_one(&mut consumer).await;
+        within(LIMIT, "to quarantine", delivery.quarantine(reason))
+            .await
+            .expect("a delivery can be quarantined");
+    }
+    close(consumer).await;
+    nothing_is_left(&broker, "letters").await;
+
+    let kept = quarantined().await;
+    let reasons: Vec<_> = kept.iter().map(|kept| kept.reason.as_str()).collect();
+    assert_eq!(reasons, ["delivered 6 times", "its sender is unknown"], "the oldest is first");
+    for kept in &kept {
+        let raw = String::from_utf8_lossy(&kept.raw);
+        let id = format!("id-of-{}", kept.reason);
+        assert!(raw.contains(&id), "the item is kept as it was found, and so has `{id}`: {raw}");
+        assert_eq!(kept.queue, "letters");
+        // Drivers may write the time in whole milliseconds.
+        let since = kept.at.duration_since(before).as_millis();
+        assert!((-1..=LIMIT.as_millis() as i128).contains(&since), "set aside at {}", kept.at);
+    }
+    let another =
+        within(LIMIT, "the quarantined messages", broker.quarantined("another queue")).await;
+    assert!(another.expect("a queue without any can be asked").is_empty());
+}

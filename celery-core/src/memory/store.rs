@@ -1,0 +1,238 @@
+//! The books of one named broker: its queues, bindings, listeners, and what was set aside.
+
+use std::{
+    collections::{BTreeSet, HashMap, HashSet},
+    sync::Mutex,
+};
+
+use jiff::Timestamp;
+use serde_json::Value;
+use tokio::sync::{Notify, mpsc::UnboundedSender};
+use uuid::Uuid;
+
+use super::{
+    lock,
+    queue::{MemoryQueue, steps},
+};
+use crate::{
+    broker::{BrokerError, ExchangeKind, Publication, Quarantined, Queue, Settlement},
+    clock,
+    envelope::{self, BodyEncoding},
+    message::Message,
+};
+
+/// What all handles of one name share.
+#[derive(Debug, Default)]
+pub(super) struct Store {
+    books: Mutex<Books>,
+    /// Told whenever there is more to deliver, or a new time to wait for.
+    pub(super) changed: Notify,
+}
+
+#[derive(Debug, Default)]
+struct Books {
+    queues: HashMap<String, MemoryQueue>,
+    /// By exchange.
+    bindings: HashMap<String, HashSet<Binding>>,
+    /// By fanout exchange.
+    listeners: HashMap<String, Vec<UnboundedSender<Message>>>,
+    /// By queue.
+    quarantined: HashMap<String, Vec<Quarantined>>,
+}
+
+#[derive(Debug, PartialEq, Eq, Hash)]
+struct Binding {
+    queue: String,
+    kind: ExchangeKind,
+    routing_key: String,
+}
+
+/// What a consumer gets when it asks.
+#[derive(Debug)]
+pub(super) enum Taken {
+    /// The messages, each with the queue that it is from; at least one.
+    Messages(Vec<(String, Message)>),
+    /// There is none; the first of the deferred ones is due then.
+    Nothing(Option<Timestamp>),
+}
+
+impl Store {
+    pub(super) fn publish(&self, batch: &[Publication]) -> Result<(), BrokerError> {
+        let mut books = lock(&self.books);
+        let published = batch.iter().try_for_each(|publication| books.publish(publication));
+        drop(books);
+        // Those before one that is unroutable are in their queues.
+        self.changed.notify_waiters();
+        published
+    }
+
+    pub(super) fn declare(&self, queue: &Queue) {
+        let mut books = lock(&self.books);
+        books.queues.entry(queue.name.clone()).or_default();
+        if !queue.exchange.name.is_empty() {
+            books.bindings.entry(queue.exchange.name.clone()).or_default().insert(Binding {
+                queue: queue.name.clone(),
+                kind: queue.exchange.kind,
+                routing_key: queue.routing_key.clone(),
+            });
+        }
+    }
+
+    pub(super) fn delete(&self, queue: &Queue) {
+        let mut books = lock(&self.books);
+        books.queues.remove(&queue.name);
+        books.bindings.retain(|_, bindings| {
+            bindings.retain(|binding| binding.queue != queue.name);
+            !bindings.is_empty()
+        });
+    }
+
+    pub(super) fn listen(&self, exchange: &str, listener: UnboundedSender<Message>) {
+        let mut books = lock(&self.books);
+        let listeners = books.listeners.entry(exchange.to_owned()).or_default();
+        listeners.retain(|listener| !listener.is_closed());
+        listeners.push(listener);
+    }
+
+    /// Forgets the listeners of the exchange that have hung up.
+    pub(super) fn sweep_listeners(&self, exchange: &str) {
+        let mut books = lock(&self.books);
+        if let Some(listeners) = books.listeners.get_mut(exchange) {
+            listeners.retain(|listener| !listener.is_closed());
+            if listeners.is_empty() {
+                books.listeners.remove(exchange);
+            }
+        }
+    }
+
+    #[cfg(test)]
+    pub(super) fn listeners(&self, exchange: &str) -> usize {
+        lock(&self.books).listeners.get(exchange).map_or(0, Vec::len)
+    }
+
+    pub(super) fn queue_len(&self, queue: &str) -> usize {
+        lock(&self.books).awake(queue).map_or(0, |queue| queue.len())
+    }
+
+    pub(super) fn purge(&self, queue: &str) -> usize {
+        let mut books = lock(&self.books);
+        let Some(queue) = books.awake(queue) else { return 0 };
+        let dropped = queue.len();
+        queue.clear();
+        dropped
+    }
+
+    pub(super) fn quarantined(&self, queue: &str) -> Vec<Quarantined> {
+        lock(&self.books).quarantined.get(queue).cloned().unwrap_or_default()
+    }
+
+    /// Takes up to so many messages: the most urgent first, and among queues in turn. The queue that was served last
+    /// is moved to the end of `queues`.
+    pub(super) fn take(&self, queues: &mut [String], room: usize) -> Taken {
+        let mut books = lock(&self.books);
+        let now = clock::now();
+        let mut next_due = None;
+        for name in queues.iter() {
+            if let Some(queue) = books.queues.get_mut(name) {
+                queue.wake_deferred(now);
+                next_due = queue.next_due().into_iter().chain(next_due).min();
+            }
+        }
+        let mut messages = Vec::new();
+        for step in steps() {
+            while messages.len() < room {
+                let popped = queues.iter().enumerate().find_map(|(at, name)| {
+                    let message = books.queues.get_mut(name)?.pop(step)?;
+                    Some((at, message))
+                });
+                let Some((at, message)) = popped else { break };
+                messages.push((queues[at].clone(), message));
+                queues[at..].rotate_left(1);
+            }
+        }
+        if messages.is_empty() { Taken::Nothing(next_due) } else { Taken::Messages(messages) }
+    }
+
+    pub(super) fn settle(&self, queue: &str, message: Message, how: Settlement) {
+        let mut books = lock(&self.books);
+        match how {
+            Settlement::Ack | Settlement::Reject => return,
+            Settlement::Requeue => books.queue(queue).push_back(redelivered(message)),
+            Settlement::HandBack => books.queue(queue).push_front(redelivered(message)),
+            Settlement::Defer(due) => books.queue(queue).defer(redelivered(message), due),
+            Settlement::Quarantine(reason) => {
+                // Its envelope is what would be found in the queue of a server.
+                let raw = envelope::to_json(&message, BodyEncoding::Base64).into();
+                let quarantined =
+                    Quarantined { queue: queue.to_owned(), reason, at: clock::now(), raw };
+                books.quarantined.entry(queue.to_owned()).or_default().push(quarantined);
+                return;
+            }
+        }
+        drop(books);
+        self.changed.notify_waiters();
+    }
+}
+
+impl Books {
+    /// The queue, made when it is not there: a message that was out when its queue was deleted is not lost.
+    fn queue(&mut self, name: &str) -> &mut MemoryQueue {
+        self.queues.entry(name.to_owned()).or_default()
+    }
+
+    /// The queue, with what is due by now among what waits.
+    fn awake(&mut self, name: &str) -> Option<&mut MemoryQueue> {
+        let queue = self.queues.get_mut(name)?;
+        queue.wake_deferred(clock::now());
+        Some(queue)
+    }
+
+    fn publish(&mut self, publication: &Publication) -> Result<(), BrokerError> {
+        let Publication { exchange, routing_key, message } = publication;
+        if exchange.name.is_empty() {
+            self.queue(routing_key).push_back(copy(message, "", routing_key));
+            return Ok(());
+        }
+        let fanout = exchange.kind == ExchangeKind::Fanout;
+        let bindings = self.bindings.get(&exchange.name).into_iter().flatten();
+        // A queue that is bound twice gets one copy.
+        let queues: BTreeSet<_> = bindings
+            .filter(|binding| fanout || binding.kind.routes(&binding.routing_key, routing_key))
+            .map(|binding| binding.queue.clone())
+            .collect();
+        for queue in &queues {
+            self.queue(queue).push_back(copy(message, &exchange.name, routing_key));
+        }
+        if fanout {
+            let listeners = self.listeners.get(&exchange.name).into_iter().flatten();
+            for listener in listeners {
+                // One that has hung up meanwhile is swept by itself.
+                _ = listener.send(copy(message, &exchange.name, routing_key));
+            }
+        } else if queues.is_empty() {
+            return Err(BrokerError::Unroutable {
+                exchange: exchange.name.clone(),
+                routing_key: routing_key.clone(),
+            });
+        }
+        Ok(())
+    }
+}
+
+/// The copy of a message that goes to one queue.
+fn copy(message: &Message, exchange: &str, routing_key: &str) -> Message {
+    let mut copy = message.clone();
+    let info = &mut copy.properties.delivery_info;
+    exchange.clone_into(&mut info.exchange);
+    routing_key.clone_into(&mut info.routing_key);
+    info.redelivered = false;
+    copy.properties.delivery_tag = Uuid::new_v4().to_string();
+    copy
+}
+
+/// The message as kombu restores it.
+fn redelivered(mut message: Message) -> Message {
+    message.properties.delivery_info.redelivered = true;
+    message.headers.insert("redelivered".to_owned(), Value::Bool(true));
+    message
+}

@@ -1,0 +1,135 @@
+//! What follows a task: callbacks and the rest of a chain upon success, error callbacks upon failure.
+
+use uuid::Uuid;
+
+use crate::{
+    app::{
+        Celery,
+        send::{Outgoing, result_tuple},
+    },
+    clock,
+    context::Context,
+    protocol::TaskMessage,
+    signature::Spec,
+    value::Value,
+};
+
+/// Messages to publish, and the results that they will have.
+#[derive(Debug, Default)]
+pub(super) struct Follows {
+    pub(super) outgoing: Vec<Outgoing>,
+    pub(super) children: Vec<Value>,
+}
+
+/// The callbacks and the next step of the chain, with the result of the task.
+pub(super) fn after_success(app: &Celery, context: &Context, result: &Value) -> Follows {
+    let embed = &context.request().embed;
+    let with_result = |spec: Spec| spec.with_result(result.clone());
+    let mut follows = Follows::default();
+    let callbacks = read(context, embed.callbacks.as_deref().unwrap_or_default());
+    follows.send_all(app, context, callbacks.into_iter().map(with_result).collect());
+    if let Some((next, rest)) = embed.chain.as_deref().and_then(<[Value]>::split_last) {
+        for mut step in read(context, std::slice::from_ref(next)) {
+            step.options.chain = Some(rest.to_vec());
+            follows.send(app, context, with_result(step));
+        }
+    }
+    if embed.chord.is_some() {
+        tracing::error!(
+            id = context.id(),
+            "the task is part of a chord, which this version does not count: the chord's body will not be called"
+        );
+    }
+    follows
+}
+
+/// The error callbacks, with the id of the task.
+pub(super) fn after_failure(app: &Celery, context: &Context) -> Follows {
+    let errbacks = read(context, context.request().embed.errbacks.as_deref().unwrap_or_default());
+    let id = || Value::from(context.id());
+    let mut follows = Follows::default();
+    follows.send_group(
+        app,
+        context,
+        errbacks.into_iter().map(|spec| spec.with_result(id())).collect(),
+    );
+    follows
+}
+
+/// The steps of the chain that will not be run, the last one first: their ids, and what is known of them.
+pub(super) fn rest_of_chain(message: &TaskMessage) -> Vec<TaskMessage> {
+    let steps = message.embed.chain.as_deref().unwrap_or_default().iter();
+    let specs = steps.filter_map(|step| Spec::from_value(step.clone()).ok());
+    let failed = specs.filter_map(|spec| {
+        Some(TaskMessage { id: spec.options.task_id?, task: spec.task, ..TaskMessage::default() })
+    });
+    failed.collect()
+}
+
+impl Follows {
+    /// One is sent as it is, several as a group.
+    fn send_all(&mut self, app: &Celery, context: &Context, mut specs: Vec<Spec>) {
+        match specs.len() {
+            0 => {}
+            1 => specs.drain(..).for_each(|spec| self.send(app, context, spec)),
+            _ => self.send_group(app, context, specs),
+        }
+    }
+
+    fn send_group(&mut self, app: &Celery, context: &Context, specs: Vec<Spec>) {
+        if specs.is_empty() {
+            return;
+        }
+        let group = Uuid::new_v4().to_string();
+        let members = self.children.len();
+        for (index, mut spec) in specs.into_iter().enumerate() {
+            spec.options.group_id = Some(group.clone());
+            spec.options.group_index = i64::try_from(index).ok();
+            self.send(app, context, spec);
+        }
+        let members: Vec<_> = self.children.drain(members..).collect();
+        self.children.push(serde_json::json!([[group, null], members]));
+    }
+
+    fn send(&mut self, app: &Celery, context: &Context, mut spec: Spec) {
+        if spec.task_options.is_none() {
+            spec.task_options = app
+                .registry()
+                .ok()
+                .and_then(|tasks| tasks.get(&spec.task))
+                .map(|task| task.options);
+        }
+        let task = spec.task.clone();
+        match app.prepare(spec, Some(context), clock::now()) {
+            Ok(outgoing) => {
+                self.children.push(result_tuple(&outgoing.message.id));
+                self.outgoing.push(outgoing);
+            }
+            Err(error) => tracing::error!(
+                id = context.id(),
+                task,
+                error = &error as &dyn std::error::Error,
+                "could not send the task that follows"
+            ),
+        }
+    }
+}
+
+/// The signatures, without those that cannot be read, which are told of.
+fn read(context: &Context, values: &[Value]) -> Vec<Spec> {
+    let mut specs = Vec::new();
+    for value in values {
+        match Spec::from_value(value.clone()) {
+            Ok(spec) if spec.subtask_type.is_none() => specs.push(spec),
+            Ok(spec) => tracing::error!(
+                id = context.id(),
+                kind = spec.subtask_type,
+                "what follows the task is no single task, which this version does not send"
+            ),
+            Err(error) => {
+                tracing::error!(id = context.id(), %error, "what follows the task cannot be read");
+            }
+        }
+    }
+    specs
+}

@@ -1,0 +1,6 @@
+//! The project's own tests: one binary, since every further one is linked anew on each change.
+
+mod macros;
+mod services;
+mod tidy;
+mod ui;

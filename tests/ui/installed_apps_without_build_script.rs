@@ -1,0 +1,3 @@
+fn main() {
+    celery::installed_apps!();
+}

@@ -1,0 +1,6 @@
+use celery::shared_task;
+
+#[shared_task]
+struct Add;
+
+fn main() {}

@@ -1,0 +1,11 @@
+use celery::shared_task;
+
+#[shared_task]
+fn add(x: i64, y: i64) -> i64 {
+    x + y
+}
+
+fn main() {
+    drop(Add::delay(1, "2"));
+    drop(Add::delay(1));
+}
