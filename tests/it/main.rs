@@ -1,7 +1,21 @@
 //! The project's own tests: one binary, since every further one is linked anew on each change.
 
-mod autodiscovery;
+mod acks;
+mod bad_input;
+mod calling;
+mod circle;
+mod concurrency;
+mod failures;
+mod follow;
+mod harness;
+mod limits;
 mod macros;
+mod mutations;
+mod outage;
+mod retry;
+mod routing;
 mod services;
+mod shutdown;
+mod tasks;
 mod tidy;
 mod ui;
