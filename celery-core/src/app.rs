@@ -17,11 +17,11 @@ use std::{
 use jiff::tz::TimeZone;
 use tokio::sync::OnceCell;
 
+use self::origin::Origin;
 pub use self::{
     builder::{BuildError, Builder},
     overrides::Overrides,
 };
-use self::origin::Origin;
 use crate::{
     backend::Backend,
     broker::{Broker, BrokerError},
@@ -113,7 +113,12 @@ impl Celery {
     /// # Errors
     /// [`Error::Backend`] when it cannot be reached.
     pub async fn backend(&self) -> Result<&Arc<dyn Backend>, Error> {
-        let connect = || transport::connect_backend(self.inner.config.result.backend.as_ref(), &self.inner.config);
+        let connect = || {
+            transport::connect_backend(
+                self.inner.config.result.backend.as_ref(),
+                &self.inner.config,
+            )
+        };
         Ok(self.inner.backend.get_or_try_init(connect).await?)
     }
 

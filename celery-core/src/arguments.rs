@@ -66,7 +66,11 @@ impl Bound {
             .collect();
         if !missing.is_empty() {
             let s = if missing.len() == 1 { "" } else { "s" };
-            return fail(format!("missing {} required positional argument{s}: {}", missing.len(), listed(&missing)));
+            return fail(format!(
+                "missing {} required positional argument{s}: {}",
+                missing.len(),
+                listed(&missing)
+            ));
         }
         Ok(Self { function, parameters, values })
     }
@@ -138,7 +142,9 @@ mod tests {
     const GREET: &[Parameter] = &[Parameter::required("name"), Parameter::optional("greeting")];
 
     fn check(parameters: &'static [Parameter], args: Value, kwargs: Value, expected: &str) {
-        let (Value::Array(args), Value::Object(kwargs)) = (args, kwargs) else { panic!("a list and an object") };
+        let (Value::Array(args), Value::Object(kwargs)) = (args, kwargs) else {
+            panic!("a list and an object")
+        };
         let found = match Bound::bind("f", parameters, args, kwargs) {
             Ok(bound) => serde_json::to_string(&bound.values).unwrap(),
             Err(error) => error.to_string(),
@@ -157,11 +163,26 @@ mod tests {
     #[test]
     fn what_does_not_fit_is_refused_in_pythons_words() {
         check(ADD, json!([1]), json!({}), "f() missing 1 required positional argument: 'y'");
-        check(ADD, json!([]), json!({}), "f() missing 2 required positional arguments: 'x' and 'y'");
-        check(ADD, json!([1, 2, 3]), json!({}), "f() takes 2 positional arguments but 3 were given");
+        check(
+            ADD,
+            json!([]),
+            json!({}),
+            "f() missing 2 required positional arguments: 'x' and 'y'",
+        );
+        check(
+            ADD,
+            json!([1, 2, 3]),
+            json!({}),
+            "f() takes 2 positional arguments but 3 were given",
+        );
         check(ADD, json!([1, 2]), json!({"z": 1}), "f() got an unexpected keyword argument 'z'");
         check(ADD, json!([1]), json!({"x": 1}), "f() got multiple values for argument 'x'");
-        check(GREET, json!([1, 2, 3]), json!({}), "f() takes from 1 to 2 positional arguments but 3 were given");
+        check(
+            GREET,
+            json!([1, 2, 3]),
+            json!({}),
+            "f() takes from 1 to 2 positional arguments but 3 were given",
+        );
         check(&[], json!([1]), json!({}), "f() takes 0 positional arguments but 1 was given");
     }
 

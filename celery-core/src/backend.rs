@@ -50,7 +50,9 @@ pub enum BackendError {
     #[error("lost the connection to the result backend")]
     ConnectionLost(#[source] Arc<dyn std::error::Error + Send + Sync>),
     /// No result backend is configured.
-    #[error("no result backend is configured; set `result_backend`, for example to the URL of the broker")]
+    #[error(
+        "no result backend is configured; set `result_backend`, for example to the URL of the broker"
+    )]
     Disabled,
     /// What is stored cannot be read, or what should be stored cannot be serialized.
     #[error("could not read or write a result")]

@@ -13,7 +13,10 @@ use jiff::Timestamp;
 pub use logical::LogicalClock;
 
 /// The time now.
-#[expect(clippy::disallowed_methods, reason = "this is the one place that reads the system's clocks")]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "this is the one place that reads the system's clocks"
+)]
 pub fn now() -> Timestamp {
     let wall = Timestamp::try_from(SystemTime::now()).unwrap_or(Timestamp::UNIX_EPOCH);
     let (steady, tokio) = (Instant::now(), tokio::time::Instant::now().into_std());

@@ -121,7 +121,16 @@ impl Context {
     /// When `meta` cannot be serialized, or the result backend cannot be reached.
     pub async fn update_state(&self, state: &str, meta: impl Serialize) -> Result<(), Error> {
         let meta = to_value(&meta)?;
-        self.inner.app.store_state(&self.inner.request, State::from(state), meta, self.children(), self.hostname()).await
+        self.inner
+            .app
+            .store_state(
+                &self.inner.request,
+                State::from(state),
+                meta,
+                self.children(),
+                self.hostname(),
+            )
+            .await
     }
 
     /// A wish to run again, to be returned as the task's error.
@@ -177,13 +186,18 @@ impl Context {
 
 impl fmt::Debug for Context {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Context").field("id", &self.id()).field("task", &self.task_name()).finish_non_exhaustive()
+        f.debug_struct("Context")
+            .field("id", &self.id())
+            .field("task", &self.task_name())
+            .finish_non_exhaustive()
     }
 }
 
 /// A task asks for a state that its app does not have.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("the app has no state of type `{type_name}`; add `.state(…)` with one where the app is built")]
+#[error(
+    "the app has no state of type `{type_name}`; add `.state(…)` with one where the app is built"
+)]
 pub struct MissingState {
     type_name: &'static str,
 }

@@ -15,12 +15,12 @@ use std::time::Duration;
 use tokio::time::{Instant, timeout_at};
 use uuid::Uuid;
 
+use self::inbox::Inbox;
 pub use self::{
     pattern::Matcher,
     reply::Reply,
     request::{Destination, ReplyTo, Request},
 };
-use self::inbox::Inbox;
 use crate::{
     app::Celery,
     broker::{Broker, Exchange, Publication, Queue},
@@ -124,7 +124,8 @@ impl Broadcast {
     /// # Cancel safety
     /// A call that is dropped may or may not have been sent.
     pub async fn send(self) -> Result<(), Error> {
-        let message = self.request.to_message(self.app.clock().forward(), 0.0, serializer(&self.app)?)?;
+        let message =
+            self.request.to_message(self.app.clock().forward(), 0.0, serializer(&self.app)?)?;
         publish(&self.app, message).await
     }
 
@@ -158,7 +159,8 @@ impl Broadcast {
         let oid = Uuid::new_v4().to_string();
         let ticket = Uuid::new_v4().to_string();
         let queue = reply_queue(config, &oid);
-        self.request.reply_to = Some(ReplyTo { exchange: queue.exchange.name.clone(), routing_key: oid });
+        self.request.reply_to =
+            Some(ReplyTo { exchange: queue.exchange.name.clone(), routing_key: oid });
         self.request.ticket = Some(ticket.clone());
 
         let mut inbox = Inbox::open(self.app.broker().await?, queue).await?;
@@ -192,13 +194,19 @@ impl Broadcast {
                 }
                 match Reply::from_message(&message, self.app.accept_content()) {
                     // A reply without a ticket is from a kombu that had none.
-                    Ok(reply) if reply.ticket.as_deref().is_none_or(|of| of == ticket) && replies.len() < limit => {
+                    Ok(reply)
+                        if reply.ticket.as_deref().is_none_or(|of| of == ticket)
+                            && replies.len() < limit =>
+                    {
                         on_reply(&reply.node, &reply.value);
                         replies.push((reply.node, reply.value));
                     }
                     Ok(_) => {}
                     Err(error) => {
-                        tracing::warn!(error = &error as &dyn std::error::Error, "a reply could not be read");
+                        tracing::warn!(
+                            error = &error as &dyn std::error::Error,
+                            "a reply could not be read"
+                        );
                     }
                 }
             }
@@ -228,7 +236,8 @@ fn reply_queue(config: &ControlConfig, oid: &str) -> Queue {
 
 /// Remote control is written as tasks are: the workers accept that.
 fn serializer(app: &Celery) -> Result<Serializer, Error> {
-    Serializer::from_name(&app.config().task.serializer).map_err(|error| Error::Call(error.to_string()))
+    Serializer::from_name(&app.config().task.serializer)
+        .map_err(|error| Error::Call(error.to_string()))
 }
 
 async fn publish(app: &Celery, message: Message) -> Result<(), Error> {

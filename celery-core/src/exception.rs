@@ -19,8 +19,16 @@ pub struct Exception {
 
 impl Exception {
     /// An exception of the type and module, with one message.
-    pub fn new(exc_type: impl Into<String>, exc_module: impl Into<String>, message: impl Into<Value>) -> Self {
-        Self { exc_type: exc_type.into(), exc_module: exc_module.into(), exc_message: vec![message.into()] }
+    pub fn new(
+        exc_type: impl Into<String>,
+        exc_module: impl Into<String>,
+        message: impl Into<Value>,
+    ) -> Self {
+        Self {
+            exc_type: exc_type.into(),
+            exc_module: exc_module.into(),
+            exc_message: vec![message.into()],
+        }
     }
 
     /// What a Rust error is on the wire: the name and module of its type, and its message with those of its sources.
@@ -113,7 +121,8 @@ mod tests {
 
     #[test]
     fn a_message_that_is_no_list_is_its_only_argument() {
-        let value = json!({ "exc_type": "ValueError", "exc_message": "boom", "exc_module": "builtins" });
+        let value =
+            json!({ "exc_type": "ValueError", "exc_message": "boom", "exc_module": "builtins" });
         assert_eq!(Exception::from_value(&value).to_string(), "ValueError: boom");
     }
 }

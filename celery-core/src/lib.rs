@@ -43,6 +43,5 @@ pub mod macro_support;
 // Running.
 pub mod worker;
 
-
 #[doc(hidden)]
 pub use self::macro_support as __private;

@@ -113,8 +113,9 @@ pub fn type_error(error: &ArgumentError) -> Failure {
 /// # Errors
 /// kombu's `EncodeError`, as a Python worker has it when a result cannot be serialized.
 pub fn returned<T: Serialize + ?Sized>(value: &T) -> Result<Value, TaskError> {
-    to_value(value)
-        .map_err(|error| Failure::new(Exception::new("EncodeError", "kombu.exceptions", error.to_string())).into())
+    to_value(value).map_err(|error| {
+        Failure::new(Exception::new("EncodeError", "kombu.exceptions", error.to_string())).into()
+    })
 }
 
 /// The identity of the app that a task is bound to.
@@ -180,17 +181,25 @@ mod tests {
     fn an_argument_that_does_not_fit_is_pythons_type_error() {
         const PARAMETERS: &[Parameter] = &[Parameter::required("x"), Parameter::optional("y")];
         let mut bound = Bound::bind("add", PARAMETERS, vec![json!("a")], Map::new()).unwrap();
-        let Err(TaskError::Failed(failure)) = take::<i64>(&mut bound, 0) else { panic!("no failure") };
+        let Err(TaskError::Failed(failure)) = take::<i64>(&mut bound, 0) else {
+            panic!("no failure")
+        };
         assert_eq!(failure.exception.exc_type, "TypeError");
         assert_eq!(failure.exception.exc_module, "builtins");
-        assert!(failure.exception.message().starts_with("add() argument 'x': "), "{}", failure.exception);
+        assert!(
+            failure.exception.message().starts_with("add() argument 'x': "),
+            "{}",
+            failure.exception
+        );
         assert_eq!(take_or(&mut bound, 1, || 7).unwrap(), 7);
     }
 
     #[test]
     fn a_result_that_cannot_be_serialized_is_kombus_encode_error() {
         let keys_are_lists = std::collections::HashMap::from([(vec![1], 1)]);
-        let Err(TaskError::Failed(failure)) = returned(&keys_are_lists) else { panic!("no failure") };
+        let Err(TaskError::Failed(failure)) = returned(&keys_are_lists) else {
+            panic!("no failure")
+        };
         assert_eq!(failure.exception.exc_type, "EncodeError");
         assert_eq!(failure.exception.exc_module, "kombu.exceptions");
         assert_eq!(returned(&(1, "a")).unwrap(), json!([1, "a"]));

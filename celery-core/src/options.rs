@@ -287,7 +287,7 @@ mod tests {
     fn an_error_type_matches_through_the_sources_of_an_error() {
         #[derive(Debug, thiserror::Error)]
         #[error("no mail")]
-        struct Mail(#[source] std::fmt::Error);
+        struct Mail(#[source] fmt::Error);
         let error = Mail(fmt::Error);
         assert!(ErrorType::of::<Mail>().matches(&error));
         assert!(ErrorType::of::<fmt::Error>().matches(&error));

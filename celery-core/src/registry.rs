@@ -55,7 +55,10 @@ impl fmt::Debug for Body {
 
 impl fmt::Debug for Registration {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Registration").field("name", &self.name).field("module", &self.module).finish_non_exhaustive()
+        f.debug_struct("Registration")
+            .field("name", &self.name)
+            .field("module", &self.module)
+            .finish_non_exhaustive()
     }
 }
 
@@ -127,9 +130,15 @@ impl Registry {
                 });
             }
         }
-        let defines = |name: &str| tasks.values().any(|task| task.module.split("::").next() == Some(name));
-        let silent: Vec<_> = installed.crates.iter().filter(|name| !defines(name)).copied().collect();
-        if silent.is_empty() { Ok(Self { tasks }) } else { Err(RegistryError::NoTasks { crates: silent.join(", ") }) }
+        let defines =
+            |name: &str| tasks.values().any(|task| task.module.split("::").next() == Some(name));
+        let silent: Vec<_> =
+            installed.crates.iter().filter(|name| !defines(name)).copied().collect();
+        if silent.is_empty() {
+            Ok(Self { tasks })
+        } else {
+            Err(RegistryError::NoTasks { crates: silent.join(", ") })
+        }
     }
 
     /// The task of that name.
@@ -153,7 +162,9 @@ impl Registry {
 #[non_exhaustive]
 pub enum RegistryError {
     /// Two tasks of one name.
-    #[error("two tasks are named `{name}`, in `{first}` and in `{second}`; rename one function, or give it a name with `#[shared_task(name = \"…\")]`")]
+    #[error(
+        "two tasks are named `{name}`, in `{first}` and in `{second}`; rename one function, or give it a name with `#[shared_task(name = \"…\")]`"
+    )]
     Duplicate {
         /// The name.
         name: &'static str,
@@ -163,7 +174,9 @@ pub enum RegistryError {
         second: &'static str,
     },
     /// Installed apps that registered nothing.
-    #[error("installed apps without a task: {crates}; does the crate reach its tasks with `mod tasks;`, and do they have `#[shared_task]`? If it has none, take `tasks = true` out of its `[package.metadata.celery]`")]
+    #[error(
+        "installed apps without a task: {crates}; does the crate reach its tasks with `mod tasks;`, and do they have `#[shared_task]`? If it has none, take `tasks = true` out of its `[package.metadata.celery]`"
+    )]
     NoTasks {
         /// Their names.
         crates: String,

@@ -130,7 +130,9 @@ impl<T: DeserializeOwned> AsyncResult<T> {
     pub async fn get(&self) -> Result<T, Error> {
         let meta = self.wait().await?;
         if meta.state.is_propagated() {
-            let exception = meta.exception().unwrap_or_else(|| Exception::new("Exception", "builtins", Value::Null));
+            let exception = meta
+                .exception()
+                .unwrap_or_else(|| Exception::new("Exception", "builtins", Value::Null));
             return Err(Error::Task {
                 task_id: meta.task_id,
                 state: meta.state,

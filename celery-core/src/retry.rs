@@ -26,8 +26,10 @@ mod tests {
 
     #[test]
     fn the_delay_doubles_up_to_its_limit() {
-        let options = Options::new().retry_backoff_factor(2).retry_backoff_max(30).retry_jitter(false);
-        let delays: Vec<_> = (0..6).map(|retries| delay(&options, retries, |_| 0).as_secs()).collect();
+        let options =
+            Options::new().retry_backoff_factor(2).retry_backoff_max(30).retry_jitter(false);
+        let delays: Vec<_> =
+            (0..6).map(|retries| delay(&options, retries, |_| 0).as_secs()).collect();
         assert_eq!(delays, [2, 4, 8, 16, 30, 30]);
     }
 

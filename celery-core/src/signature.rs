@@ -6,7 +6,10 @@
 mod call_options;
 mod spec;
 
-pub use self::{call_options::CallOptions, spec::{BadSignature, Spec}};
+pub use self::{
+    call_options::CallOptions,
+    spec::{BadSignature, Spec},
+};
 
 use std::{fmt, marker::PhantomData, time::Duration};
 
@@ -239,7 +242,11 @@ impl<In, Out> Signature<In, Out> {
         self.attach(errback, |options, errback| options.link_error.push(errback))
     }
 
-    fn attach<I: Input, O>(mut self, other: Signature<I, O>, put: impl FnOnce(&mut CallOptions, Spec)) -> Self {
+    fn attach<I: Input, O>(
+        mut self,
+        other: Signature<I, O>,
+        put: impl FnOnce(&mut CallOptions, Spec),
+    ) -> Self {
         match other.into_spec() {
             Ok(spec) => put(&mut self.spec.options, spec),
             Err(error) => self.fault = self.fault.or(Some(error)),
@@ -260,7 +267,12 @@ impl<In, Out> Signature<In, Out> {
 impl Signature<Untyped, Value> {
     /// The signature of a task that is known by name only, such as one of a Python worker.
     pub fn named(task: impl Into<String>) -> Self {
-        Self { spec: Spec::new(task, Vec::new(), Map::new()), app: None, fault: None, types: PhantomData }
+        Self {
+            spec: Spec::new(task, Vec::new(), Map::new()),
+            app: None,
+            fault: None,
+            types: PhantomData,
+        }
     }
 
     /// Sets the positional arguments: a tuple, or anything that serializes to a list.
@@ -268,7 +280,11 @@ impl Signature<Untyped, Value> {
         match to_value(&args) {
             Ok(Value::Array(args)) => self.spec.args = args,
             Ok(Value::Null) => self.spec.args = Vec::new(),
-            Ok(_) => self.fault = Some(Error::Call("positional arguments are a tuple or a list: `.args((1, 2))`".into())),
+            Ok(_) => {
+                self.fault = Some(Error::Call(
+                    "positional arguments are a tuple or a list: `.args((1, 2))`".into(),
+                ));
+            }
             Err(error) => self.fault = Some(error.into()),
         }
         self
@@ -278,7 +294,11 @@ impl Signature<Untyped, Value> {
     pub fn kwargs(mut self, kwargs: impl Serialize) -> Self {
         match to_value(&kwargs) {
             Ok(Value::Object(kwargs)) => self.spec.kwargs = kwargs,
-            Ok(_) => self.fault = Some(Error::Call("keyword arguments are a struct or a map: `.kwargs(json!({\"y\": 2}))`".into())),
+            Ok(_) => {
+                self.fault = Some(Error::Call(
+                    "keyword arguments are a struct or a map: `.kwargs(json!({\"y\": 2}))`".into(),
+                ));
+            }
             Err(error) => self.fault = Some(error.into()),
         }
         self
@@ -320,7 +340,12 @@ impl<In: Complete, Out> Signature<In, Out> {
 
 impl<In, Out> Clone for Signature<In, Out> {
     fn clone(&self) -> Self {
-        Self { spec: self.spec.clone(), app: self.app.clone(), fault: self.fault.clone(), types: PhantomData }
+        Self {
+            spec: self.spec.clone(),
+            app: self.app.clone(),
+            fault: self.fault.clone(),
+            types: PhantomData,
+        }
     }
 }
 

@@ -162,7 +162,8 @@ impl TaskMeta {
 
     /// The exception, in the states that have one.
     pub fn exception(&self) -> Option<Exception> {
-        (self.state.is_exception() && !self.result.is_null()).then(|| Exception::from_value(&self.result))
+        (self.state.is_exception() && !self.result.is_null())
+            .then(|| Exception::from_value(&self.result))
     }
 
     /// The document as Celery writes it, key for key in its order.
@@ -204,7 +205,11 @@ impl TaskMeta {
         let Some(Value::String(status)) = map.shift_remove("status") else {
             return Err(BadMeta("it has no `status`"));
         };
-        let mut meta = Self::new(task_id, status.as_str().into(), map.shift_remove("result").unwrap_or_default());
+        let mut meta = Self::new(
+            task_id,
+            status.as_str().into(),
+            map.shift_remove("result").unwrap_or_default(),
+        );
         let mut text = |key: &str| match map.shift_remove(key) {
             Some(Value::String(text)) => Some(text),
             _ => None,

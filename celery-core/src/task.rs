@@ -106,7 +106,9 @@ impl Failure {
             return traceback.clone();
         }
         let mut text = "Traceback (most recent call last):\n".to_owned();
-        if let Some((file, line)) = self.location.as_deref().and_then(|location| location.rsplit_once(':')) {
+        if let Some((file, line)) =
+            self.location.as_deref().and_then(|location| location.rsplit_once(':'))
+        {
             text.push_str(&format!("  File \"{file}\", line {line}, in {task}\n"));
         }
         text.push_str(&format!("{}.{}\n", self.exception.exc_module, self.exception));

@@ -14,9 +14,6 @@ mod patience;
 mod request;
 mod verdict;
 
-#[cfg(test)]
-mod tests;
-
 use std::{num::NonZeroU32, sync::Arc, time::Duration};
 
 use tokio::sync::Semaphore;
@@ -144,17 +141,25 @@ impl Node {
     }
 }
 
-fn choose_queues(app: &Celery, named: Option<Vec<String>>, excluded: &[String]) -> Result<Vec<Queue>, Error> {
+fn choose_queues(
+    app: &Celery,
+    named: Option<Vec<String>>,
+    excluded: &[String],
+) -> Result<Vec<Queue>, Error> {
     let mut queues = match named {
         Some(names) => {
-            let find = |name: &String| app.queues().get_or_create(name).map_err(|e| Error::Call(e.to_string()));
+            let find = |name: &String| {
+                app.queues().get_or_create(name).map_err(|e| Error::Call(e.to_string()))
+            };
             names.iter().map(find).collect::<Result<Vec<_>, _>>()?
         }
         None => app.queues().iter().cloned().collect(),
     };
     queues.retain(|queue| !excluded.contains(&queue.name));
     if queues.is_empty() {
-        return Err(Error::Call("no queue is left to consume; name one with `-Q`, or exclude fewer with `-X`".into()));
+        return Err(Error::Call(
+            "no queue is left to consume; name one with `-Q`, or exclude fewer with `-X`".into(),
+        ));
     }
     Ok(queues)
 }

@@ -1,1 +1,69 @@
-//! Empty so far.
+//! The Redis broker and result backend of `celery`: `redis://`, `rediss://` and `redis+socket://`.
+//!
+//! Python's workers and clients share the server, so keys and their meaning are kombu's (see `keys`), and every
+//! option of kombu's Redis transport is honoured, or refused with a reason (see `options`). What differs is how the
+//! keys are written:
+//!
+//! - **Nothing is ever outside of the server's books.** A message leaves its queue and enters kombu's `unacked` hash in
+//!   one script ([`scripts`](self)), so that no crash can fall in between.
+//! - **Waiting takes nothing.** The consumer's connection has the server track the lists that it found empty
+//!   (`CLIENT TRACKING`, Redis 6); the first change to any of them, by whichever client, is pushed to it, and it
+//!   fetches. One connection waits on any number of queues and priorities, nothing is polled, and a wait that is
+//!   given up, or a worker that is killed while it waits, has nothing in its hands. The alternative, `BLMOVE` to a
+//!   list of the worker's own, needs a connection for each queue and priority, since a blocked connection answers to
+//!   nothing else, and a rescue for what arrives at one that has just been given up. The price: all idle workers wake
+//!   when a message arrives, one gets it; and a Python worker that is idle in `BRPOP` is served before us.
+//! - **Each process has a name**, and the set `celery-held.<name>` has the tags that it holds. An acknowledgement strikes
+//!   an entry only while the tag is in that set. A process that has been silent for half a minute loses its tags to
+//!   one that lives, which puts the messages back.
+//! - **What is held stays held**: its time in `unacked_index` is renewed, so that no restore, Python's or ours, takes
+//!   it for abandoned. What is deferred is in the same books with a time that is overdue exactly when it is due.
+//!
+//! The crate registers itself with `celery-core`; to link it, name it: `use celery_redis as _;`.
+
+mod address;
+mod backend;
+mod books;
+mod broker;
+mod connection;
+mod consumer;
+mod entry;
+mod error;
+mod fanout;
+mod flusher;
+mod keeper;
+mod keys;
+mod options;
+mod publish;
+mod scripts;
+mod waiting;
+
+use std::sync::Arc;
+
+use celery_core::{
+    backend::{Backend, BackendError},
+    broker::{Broker, BrokerError},
+    config::{Config, ServerUrl},
+    transport::{BackendTransport, BoxFuture, BrokerTransport},
+};
+
+pub use crate::{backend::RedisBackend, broker::RedisBroker};
+
+const SCHEMES: &[&str] = &["redis", "rediss", "redis+socket"];
+
+inventory::submit! { BrokerTransport { schemes: SCHEMES, connect: connect_broker } }
+inventory::submit! { BackendTransport { schemes: SCHEMES, connect: connect_backend } }
+
+fn connect_broker(url: &ServerUrl, config: &Config) -> BoxFuture<'static, Result<Arc<dyn Broker>, BrokerError>> {
+    let broker = RedisBroker::new(url, config);
+    Box::pin(async move {
+        let broker = broker?;
+        broker.ping().await?;
+        Ok(Arc::new(broker) as Arc<dyn Broker>)
+    })
+}
+
+fn connect_backend(url: &ServerUrl, config: &Config) -> BoxFuture<'static, Result<Arc<dyn Backend>, BackendError>> {
+    let backend = RedisBackend::new(url, config);
+    Box::pin(async move { Ok(Arc::new(backend?) as Arc<dyn Backend>) })
+}

@@ -52,7 +52,11 @@ impl Builder {
     ///
     /// # Errors
     /// When it does not serialize to a map. What is wrong with its settings is said by [`build`](Self::build).
-    pub fn config_from_object(self, settings: &impl Serialize, namespace: &str) -> Result<Self, Error> {
+    pub fn config_from_object(
+        self,
+        settings: &impl Serialize,
+        namespace: &str,
+    ) -> Result<Self, Error> {
         Ok(self.source(ConfigSource::from_serializable(settings)?, namespace))
     }
 
@@ -62,8 +66,9 @@ impl Builder {
     /// When the file cannot be read, or is no TOML.
     pub fn config_from_file(self, path: impl AsRef<Path>, namespace: &str) -> Result<Self, Error> {
         let path = path.as_ref();
-        let text = std::fs::read_to_string(path)
-            .map_err(|error| Error::Call(format!("could not read the settings file {}: {error}", path.display())))?;
+        let text = std::fs::read_to_string(path).map_err(|error| {
+            Error::Call(format!("could not read the settings file {}: {error}", path.display()))
+        })?;
         Ok(self.source(ConfigSource::from_toml(&text)?, namespace))
     }
 
@@ -75,7 +80,10 @@ impl Builder {
     }
 
     /// Gives the environment in place of the process's own.
-    pub fn environment_from(mut self, variables: impl IntoIterator<Item = (String, String)>) -> Self {
+    pub fn environment_from(
+        mut self,
+        variables: impl IntoIterator<Item = (String, String)>,
+    ) -> Self {
         self.environment = Some(variables.into_iter().collect());
         self
     }
@@ -129,12 +137,16 @@ impl Builder {
         let mut config = self.loader.environment(environment).load()?;
         embed(&mut config, &self.name);
         let fault = |setting, reason: String| Error::from(BuildError { setting, reason });
-        let accept = AcceptContent::new(&config.accept_content).map_err(|e| fault("accept_content", e.to_string()))?;
+        let accept = AcceptContent::new(&config.accept_content)
+            .map_err(|e| fault("accept_content", e.to_string()))?;
         let routes = match &config.task.routes {
-            Some(routes) => Routes::parse(routes).map_err(|error| fault("task_routes", error.to_string()))?,
+            Some(routes) => {
+                Routes::parse(routes).map_err(|error| fault("task_routes", error.to_string()))?
+            }
             None => Routes::default(),
         };
-        let queues = Queues::new(&config.task).map_err(|error| fault("task_queues", error.to_string()))?;
+        let queues =
+            Queues::new(&config.task).map_err(|error| fault("task_queues", error.to_string()))?;
         let inner = Inner {
             id: AppId::next(),
             name: self.name,
@@ -155,7 +167,10 @@ impl Builder {
 
     fn environment(&mut self) -> Vec<(String, String)> {
         // What is not UTF-8 is no setting of ours.
-        let of_process = || std::env::vars_os().filter_map(|(k, v)| Some((k.into_string().ok()?, v.into_string().ok()?)));
+        let of_process = || {
+            std::env::vars_os()
+                .filter_map(|(k, v)| Some((k.into_string().ok()?, v.into_string().ok()?)))
+        };
         self.environment.get_or_insert_with(|| of_process().collect()).clone()
     }
 

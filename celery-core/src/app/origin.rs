@@ -13,7 +13,10 @@ pub(super) struct Origin {
 
 impl Origin {
     pub(super) fn of_this_process() -> Self {
-        Self { name: format!("gen{}@{}", std::process::id(), host_name()), reply_to: Uuid::new_v4().to_string() }
+        Self {
+            name: format!("gen{}@{}", std::process::id(), host_name()),
+            reply_to: Uuid::new_v4().to_string(),
+        }
     }
 }
 

@@ -55,7 +55,8 @@ mod tests {
     fn the_command_line_beats_the_environment_and_the_program() {
         let build = || {
             let variables = [("CELERY_BROKER_URL".to_owned(), "redis://environment".to_owned())];
-            let builder = Celery::builder("test").environment_from(variables).set("worker_pool", "threads");
+            let builder =
+                Celery::builder("test").environment_from(variables).set("worker_pool", "threads");
             builder.build().unwrap()
         };
         let overrides = Overrides {

@@ -32,7 +32,11 @@ impl Celery {
         let context = Context::current();
         if spec.task_options.is_none() {
             // A program may know a task by name and have it as well.
-            spec.task_options = self.registry().ok().and_then(|tasks| tasks.get(&spec.task)).map(|task| task.options);
+            spec.task_options = self
+                .registry()
+                .ok()
+                .and_then(|tasks| tasks.get(&spec.task))
+                .map(|task| task.options);
         }
         let outgoing = self.prepare(spec, context.as_ref(), clock::now())?;
         let id = outgoing.message.id.clone();
@@ -44,7 +48,12 @@ impl Celery {
     }
 
     /// What a signature is as a message, where it goes, and how it is written.
-    pub(crate) fn prepare(&self, spec: Spec, parent: Option<&Context>, now: Timestamp) -> Result<Outgoing, Error> {
+    pub(crate) fn prepare(
+        &self,
+        spec: Spec,
+        parent: Option<&Context>,
+        now: Timestamp,
+    ) -> Result<Outgoing, Error> {
         let Spec { task, args, kwargs, options, task_options, .. } = spec;
         let by_task = task_options.unwrap_or_default();
         let destination = self.destination(&task, &options, &by_task)?;
@@ -57,11 +66,15 @@ impl Celery {
             When::At(at) => at,
         };
         let expires = options.expires.or(by_task.expires.map(When::In)).map(at);
-        let inherited = parent.filter(|_| config.inherit_parent_priority).and_then(|parent| parent.request().priority);
+        let inherited = parent
+            .filter(|_| config.inherit_parent_priority)
+            .and_then(|parent| parent.request().priority);
         let own = by_task.priority.map(i64::from);
         let priority = options.priority.or(own).or(inherited).or(destination.priority);
         let parent = parent.map(Context::request);
-        let specs = |specs: &[Spec]| (!specs.is_empty()).then(|| specs.iter().map(Spec::to_value).collect());
+        let specs = |specs: &[Spec]| {
+            (!specs.is_empty()).then(|| specs.iter().map(Spec::to_value).collect())
+        };
         let message = TaskMessage {
             task,
             embed: Embed {
@@ -80,8 +93,14 @@ impl Celery {
                 group: options.group_id,
                 group_index: options.group_index,
                 timelimit: (
-                    options.time_limit.or(by_task.time_limit.map(|limit| limit.as_secs_f64())).map(number),
-                    options.soft_time_limit.or(by_task.soft_time_limit.map(|limit| limit.as_secs_f64())).map(number),
+                    options
+                        .time_limit
+                        .or(by_task.time_limit.map(|limit| limit.as_secs_f64()))
+                        .map(number),
+                    options
+                        .soft_time_limit
+                        .or(by_task.soft_time_limit.map(|limit| limit.as_secs_f64()))
+                        .map(number),
                 ),
                 root_id: options
                     .root_id
@@ -108,20 +127,33 @@ impl Celery {
             kwargs,
             ..TaskMessage::default()
         };
-        let serializer = options.serializer.as_deref().or(by_task.serializer).unwrap_or(&config.serializer);
-        let compression = options.compression.as_deref().or(by_task.compression).or(config.compression.as_deref());
+        let serializer =
+            options.serializer.as_deref().or(by_task.serializer).unwrap_or(&config.serializer);
+        let compression = options
+            .compression
+            .as_deref()
+            .or(by_task.compression)
+            .or(config.compression.as_deref());
         let unusable = |error: &dyn std::error::Error| Error::Call(error.to_string());
         Ok(Outgoing {
             message,
             exchange: destination.exchange,
             routing_key: destination.routing_key,
             serializer: Serializer::from_name(serializer).map_err(|error| unusable(&error))?,
-            compression: compression.map(Compression::from_name).transpose().map_err(|error| unusable(&error))?,
+            compression: compression
+                .map(Compression::from_name)
+                .transpose()
+                .map_err(|error| unusable(&error))?,
         })
     }
 
     /// The retry of a message, on its way to where it came from.
-    pub(crate) fn retry_of(&self, message: &TaskMessage, eta: Timestamp, changes: Retry) -> Outgoing {
+    pub(crate) fn retry_of(
+        &self,
+        message: &TaskMessage,
+        eta: Timestamp,
+        changes: Retry,
+    ) -> Outgoing {
         let zone = self.time_zone();
         let expires = message.expires(&zone).ok().flatten();
         let message = message.retry(RetryChanges {
@@ -140,13 +172,19 @@ impl Celery {
             routing_key: message.delivery_info.routing_key.clone(),
             // It was read with them.
             serializer: Serializer::from_name(&message.content_type).unwrap_or_default(),
-            compression: message.compression.as_deref().and_then(|mime| Compression::from_mime(mime).ok()),
+            compression: message
+                .compression
+                .as_deref()
+                .and_then(|mime| Compression::from_mime(mime).ok()),
             message,
         }
     }
 
     fn repr_limits(&self) -> repr::Limits {
-        repr::Limits { max_levels: self.inner.config.task.repr_maxlevels, ..repr::Limits::default() }
+        repr::Limits {
+            max_levels: self.inner.config.task.repr_maxlevels,
+            ..repr::Limits::default()
+        }
     }
 
     /// Publishes, and tries again upon a lost connection as `task_publish_retry_policy` says.
@@ -161,11 +199,16 @@ impl Celery {
                 Err(error) => error,
             };
             let lost = matches!(error, Error::Broker(BrokerError::ConnectionLost(_)));
-            let may_retry = self.inner.config.task.publish_retry && policy.max_retries.is_none_or(|max| retries < max);
+            let may_retry = self.inner.config.task.publish_retry
+                && policy.max_retries.is_none_or(|max| retries < max);
             if !lost || !may_retry {
                 return Err(error);
             }
-            tracing::warn!(error = &error as &dyn std::error::Error, ?pause, "could not publish; trying again");
+            tracing::warn!(
+                error = &error as &dyn std::error::Error,
+                ?pause,
+                "could not publish; trying again"
+            );
             tokio::time::sleep(pause).await;
             retries += 1;
             pause = (pause + policy.interval_step).min(policy.interval_max);
@@ -178,18 +221,34 @@ impl Celery {
     }
 
     /// Where a call goes: what the caller says, over what the task says, over its route, over the default queue.
-    fn destination(&self, task: &str, options: &CallOptions, by_task: &Options) -> Result<Destination, Error> {
+    fn destination(
+        &self,
+        task: &str,
+        options: &CallOptions,
+        by_task: &Options,
+    ) -> Result<Destination, Error> {
         let route = self.inner.routes.lookup(task);
         let pick = |called: &Option<String>, own: Option<&str>, routed: Option<&String>| {
             called.clone().or(own.map(str::to_owned)).or(routed.cloned())
         };
-        let queue = pick(&options.queue, by_task.queue, route.and_then(|route| route.queue.as_ref()));
-        let exchange = pick(&options.exchange, by_task.exchange, route.and_then(|route| route.exchange.as_ref()));
-        let key = pick(&options.routing_key, by_task.routing_key, route.and_then(|route| route.routing_key.as_ref()));
+        let queue =
+            pick(&options.queue, by_task.queue, route.and_then(|route| route.queue.as_ref()));
+        let exchange = pick(
+            &options.exchange,
+            by_task.exchange,
+            route.and_then(|route| route.exchange.as_ref()),
+        );
+        let key = pick(
+            &options.routing_key,
+            by_task.routing_key,
+            route.and_then(|route| route.routing_key.as_ref()),
+        );
         let priority = route.and_then(|route| route.priority);
         let queues = &self.inner.queues;
         let queue = match queue {
-            Some(name) => Some(queues.get_or_create(&name).map_err(|error| Error::Call(error.to_string()))?),
+            Some(name) => {
+                Some(queues.get_or_create(&name).map_err(|error| Error::Call(error.to_string()))?)
+            }
             None if exchange.is_none() => Some(queues.default_queue()),
             None => None,
         };
@@ -232,7 +291,11 @@ pub(crate) struct Outgoing {
 impl Outgoing {
     fn publication(&self) -> Result<Publication, Error> {
         let message: Message = self.message.encode(self.serializer, self.compression)?;
-        Ok(Publication { exchange: self.exchange.clone(), routing_key: self.routing_key.clone(), message })
+        Ok(Publication {
+            exchange: self.exchange.clone(),
+            routing_key: self.routing_key.clone(),
+            message,
+        })
     }
 }
 

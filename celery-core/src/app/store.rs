@@ -19,12 +19,19 @@ impl Celery {
         children: Vec<Value>,
         worker: &str,
     ) -> Result<(), Error> {
-        let meta = TaskMeta { children: Some(children), ..self.meta(request, state, result, worker) };
+        let meta =
+            TaskMeta { children: Some(children), ..self.meta(request, state, result, worker) };
         Ok(self.backend().await?.store(&meta).await?)
     }
 
     /// The document of a state, with what the message and the settings add to it.
-    pub(crate) fn meta(&self, request: &TaskMessage, state: State, result: Value, worker: &str) -> TaskMeta {
+    pub(crate) fn meta(
+        &self,
+        request: &TaskMessage,
+        state: State,
+        result: Value,
+        worker: &str,
+    ) -> TaskMeta {
         let date_done = state.is_ready().then(|| date::format(clock::now(), &self.time_zone()));
         let extended = self.inner.config.result.extended.then(|| ExtendedMeta {
             name: Some(request.task.clone()),

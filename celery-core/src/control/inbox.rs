@@ -21,7 +21,8 @@ impl Inbox {
     pub(super) async fn open(broker: &Arc<dyn Broker>, queue: Queue) -> Result<Self, BrokerError> {
         // The inbox is there before its queue, so that dropping this future leaves nothing behind either.
         let mut inbox = Self { broker: Arc::clone(broker), queue, consumer: None, open: true };
-        inbox.consumer = Some(inbox.broker.consume(std::slice::from_ref(&inbox.queue), None).await?);
+        inbox.consumer =
+            Some(inbox.broker.consume(std::slice::from_ref(&inbox.queue), None).await?);
         Ok(inbox)
     }
 
@@ -52,7 +53,8 @@ impl Drop for Inbox {
             return;
         }
         if let Ok(runtime) = tokio::runtime::Handle::try_current() {
-            let (broker, queue, consumer) = (Arc::clone(&self.broker), self.queue.clone(), self.consumer.take());
+            let (broker, queue, consumer) =
+                (Arc::clone(&self.broker), self.queue.clone(), self.consumer.take());
             runtime.spawn(async move { remove(&broker, &queue, consumer).await });
         }
     }
@@ -66,6 +68,10 @@ async fn remove(broker: &Arc<dyn Broker>, queue: &Queue, consumer: Option<Box<dy
     let deleted = broker.delete(queue).await;
     if let Err(error) = closed.and(deleted) {
         let error: &dyn std::error::Error = &error;
-        tracing::debug!(queue = queue.name, error, "could not delete a queue for replies; it will expire");
+        tracing::debug!(
+            queue = queue.name,
+            error,
+            "could not delete a queue for replies; it will expire"
+        );
     }
 }

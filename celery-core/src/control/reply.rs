@@ -30,8 +30,10 @@ impl Reply {
     /// [`EncodeError`] when the value cannot be serialized.
     pub fn to_message(&self, clock: u64, serializer: Serializer) -> Result<Message, EncodeError> {
         let body = Value::Object(Map::from_iter([(self.node.clone(), self.value.clone())]));
-        let headers =
-            Map::from_iter([("ticket".to_owned(), json!(self.ticket)), ("clock".to_owned(), json!(clock))]);
+        let headers = Map::from_iter([
+            ("ticket".to_owned(), json!(self.ticket)),
+            ("clock".to_owned(), json!(clock)),
+        ]);
         message(&body, headers, 1, serializer)
     }
 
@@ -39,7 +41,10 @@ impl Reply {
     ///
     /// # Errors
     /// [`BadControlMessage`] when it is none, or is not to be accepted.
-    pub fn from_message(message: &Message, accept: &AcceptContent) -> Result<Self, BadControlMessage> {
+    pub fn from_message(
+        message: &Message,
+        accept: &AcceptContent,
+    ) -> Result<Self, BadControlMessage> {
         let Value::Object(body) = body(message, accept)? else {
             return Err(BadControlMessage::Malformed("the body is not an object"));
         };

@@ -66,7 +66,12 @@ impl Request {
     ///
     /// # Errors
     /// [`EncodeError`] when the arguments cannot be serialized.
-    pub fn to_message(&self, clock: u64, expires: f64, serializer: Serializer) -> Result<Message, EncodeError> {
+    pub fn to_message(
+        &self,
+        clock: u64,
+        expires: f64,
+        serializer: Serializer,
+    ) -> Result<Message, EncodeError> {
         let destination = match &self.destination {
             None => Value::Null,
             Some(Destination::Nodes(nodes)) => json!(nodes),
@@ -81,10 +86,12 @@ impl Request {
         });
         if let Some(reply_to) = &self.reply_to {
             body["ticket"] = json!(self.ticket);
-            body["reply_to"] = json!({ "exchange": reply_to.exchange, "routing_key": reply_to.routing_key });
+            body["reply_to"] =
+                json!({ "exchange": reply_to.exchange, "routing_key": reply_to.routing_key });
         }
         let expires = if expires == 0.0 { json!(0) } else { json!(expires) };
-        let headers = Map::from_iter([("clock".to_owned(), json!(clock)), ("expires".to_owned(), expires)]);
+        let headers =
+            Map::from_iter([("clock".to_owned(), json!(clock)), ("expires".to_owned(), expires)]);
         message(&body, headers, 2, serializer)
     }
 
@@ -92,7 +99,10 @@ impl Request {
     ///
     /// # Errors
     /// [`BadControlMessage`] when it is none, or is not to be accepted.
-    pub fn from_message(message: &Message, accept: &AcceptContent) -> Result<Self, BadControlMessage> {
+    pub fn from_message(
+        message: &Message,
+        accept: &AcceptContent,
+    ) -> Result<Self, BadControlMessage> {
         let Value::Object(mut body) = body(message, accept)? else {
             return Err(BadControlMessage::Malformed("the body is not an object"));
         };

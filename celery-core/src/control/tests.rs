@@ -4,11 +4,7 @@ use serde_json::json;
 use tokio::time::Instant;
 
 use super::*;
-use crate::{
-    broker::BrokerError,
-    codec::AcceptContent,
-    envelope,
-};
+use crate::{broker::BrokerError, codec::AcceptContent, envelope};
 
 /// What a Python client and Python workers sent, by command: `request`, and `replies`.
 fn captured() -> Value {
@@ -42,12 +38,17 @@ fn requests_are_what_python_sends_byte_for_byte() {
 #[test]
 fn replies_are_what_python_sends_byte_for_byte() {
     let captured = captured();
-    let raws = captured.as_object().unwrap().values().flat_map(|exchange| exchange["replies"].as_array().unwrap());
+    let raws = captured
+        .as_object()
+        .unwrap()
+        .values()
+        .flat_map(|exchange| exchange["replies"].as_array().unwrap());
     let mut seen = 0;
     for raw in raws {
         let python = message_of(raw);
         let reply = Reply::from_message(&python, &AcceptContent::default()).unwrap();
-        let ours = reply.to_message(python.headers["clock"].as_u64().unwrap(), Serializer::Json).unwrap();
+        let ours =
+            reply.to_message(python.headers["clock"].as_u64().unwrap(), Serializer::Json).unwrap();
         assert_eq!((ours.body, ours.headers), (python.body, python.headers));
         assert_eq!(ours.properties.delivery_mode, python.properties.delivery_mode);
         seen += 1;
@@ -57,7 +58,8 @@ fn replies_are_what_python_sends_byte_for_byte() {
 
 #[test]
 fn a_request_that_wants_no_reply_says_so() {
-    let message = Request::new("heartbeat", Map::new()).to_message(3, 0.0, Serializer::Json).unwrap();
+    let message =
+        Request::new("heartbeat", Map::new()).to_message(3, 0.0, Serializer::Json).unwrap();
     let expected = r#"{"method": "heartbeat", "arguments": {}, "destination": null, "pattern": null, "matcher": null}"#;
     assert_eq!(message.body, expected);
     assert_eq!(json!(message.headers), json!({"clock": 3, "expires": 0}));
@@ -75,7 +77,11 @@ fn a_request_is_for_its_destination_then_its_pattern_then_everyone() {
     check(json!({"method": "ping", "destination": ["w1@h"]}), "w1@h", true);
     check(json!({"method": "ping", "destination": ["w2@h"]}), "w1@h", false);
     check(json!({"method": "ping", "destination": "w1@h,w2@h"}), "w2@h", true);
-    check(json!({"method": "ping", "destination": ["w2@h"], "pattern": "w1*", "matcher": "glob"}), "w1@h", false);
+    check(
+        json!({"method": "ping", "destination": ["w2@h"], "pattern": "w1*", "matcher": "glob"}),
+        "w1@h",
+        false,
+    );
     check(json!({"method": "ping", "pattern": "w1*", "matcher": "glob"}), "w1@h", true);
     check(json!({"method": "ping", "pattern": "w2*", "matcher": "glob"}), "w1@h", false);
     check(json!({"method": "ping", "pattern": "w[12]@", "matcher": "pcre"}), "w1@h", true);
@@ -103,7 +109,9 @@ async fn answer_as(app: &Celery, node: &'static str) {
         loop {
             let message = requests.next().await.unwrap();
             let request = Request::from_message(&message, &AcceptContent::default()).unwrap();
-            let Some(to) = request.reply_to.clone().filter(|_| request.is_for(node)) else { continue };
+            let Some(to) = request.reply_to.clone().filter(|_| request.is_for(node)) else {
+                continue;
+            };
             let value = json!({ "ok": request.method });
             let reply = Reply { node: node.to_owned(), value, ticket: request.ticket };
             let message = reply.to_message(7, Serializer::Json).unwrap();
@@ -121,7 +129,8 @@ async fn every_worker_answers_within_the_timeout() {
     answer_as(&app, "w2@h").await;
     let started = Instant::now();
     let mut seen = Vec::new();
-    let replies = app.control().ping().replies_each(|node, _| seen.push(node.to_owned())).await.unwrap();
+    let replies =
+        app.control().ping().replies_each(|node, _| seen.push(node.to_owned())).await.unwrap();
     let mut nodes: Vec<_> = replies.iter().map(|(node, _)| node.clone()).collect();
     assert_eq!(seen, nodes);
     nodes.sort();
@@ -140,7 +149,8 @@ async fn a_destination_is_not_waited_for_longer_than_it_takes_to_answer() {
     let replies = app.control().ping().destination(["w2@h"]).replies().await.unwrap();
     assert_eq!(replies, [("w2@h".to_owned(), json!({ "ok": "ping" }))]);
     assert!(started.elapsed() < Duration::from_secs(1));
-    let replies = app.control().registered().pattern("w1*", Matcher::Glob).limit(1).replies().await.unwrap();
+    let replies =
+        app.control().registered().pattern("w1*", Matcher::Glob).limit(1).replies().await.unwrap();
     assert_eq!(replies, [("w1@h".to_owned(), json!({ "ok": "registered" }))]);
 }
 
@@ -188,7 +198,10 @@ async fn the_queue_for_replies_is_gone_once_a_request_is_done_or_dropped() {
     assert!(!is_awaited(&app, &done).await);
 
     let control = app.control();
-    let asking = tokio::spawn(async move { control.ping().timeout(Duration::from_secs(60)).replies().await });
+    let asking =
+        tokio::spawn(
+            async move { control.ping().timeout(Duration::from_secs(60)).replies().await },
+        );
     let message = requests.next().await.unwrap();
     let dropped = Request::from_message(&message, &AcceptContent::default()).unwrap();
     assert!(is_awaited(&app, &dropped).await);

@@ -75,7 +75,9 @@ impl CallOptions {
             }
         };
         let text = |text: &Option<String>| text.clone().map(Value::from);
-        let specs = |specs: &Vec<Spec>| (!specs.is_empty()).then(|| specs.iter().map(Spec::to_value).collect());
+        let specs = |specs: &Vec<Spec>| {
+            (!specs.is_empty()).then(|| specs.iter().map(Spec::to_value).collect())
+        };
         put("task_id", text(&self.task_id));
         match self.eta {
             Some(When::In(delay)) => put("countdown", Some(seconds(delay.as_secs_f64()))),
@@ -166,16 +168,23 @@ impl CallOptions {
 
 /// A number of seconds, whole where it is, as Python sends what it was given.
 fn seconds(seconds: f64) -> Value {
-    if seconds.fract() == 0.0 && seconds.abs() < 1e15 { json!(seconds as i64) } else { json!(seconds) }
+    if seconds.fract() == 0.0 && seconds.abs() < 1e15 {
+        json!(seconds as i64)
+    } else {
+        json!(seconds)
+    }
 }
 
 fn read_when(value: &Value) -> Option<When> {
     match value {
         Value::Number(number) => {
-            let delay = std::time::Duration::try_from_secs_f64(number.as_f64()?).unwrap_or_default();
+            let delay =
+                std::time::Duration::try_from_secs_f64(number.as_f64()?).unwrap_or_default();
             Some(When::In(delay))
         }
-        Value::String(text) => crate::date::parse(text, &jiff::tz::TimeZone::UTC).ok().map(When::At),
+        Value::String(text) => {
+            crate::date::parse(text, &jiff::tz::TimeZone::UTC).ok().map(When::At)
+        }
         _ => None,
     }
 }

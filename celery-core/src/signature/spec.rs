@@ -58,9 +58,13 @@ impl Spec {
     /// # Errors
     /// [`BadSignature`] says what is wrong.
     pub fn from_value(value: Value) -> Result<Self, BadSignature> {
-        let Value::Object(mut map) = value else { return Err(BadSignature::new("it is not an object")) };
+        let Value::Object(mut map) = value else {
+            return Err(BadSignature::new("it is not an object"));
+        };
         let mut take = |key: &str| map.shift_remove(key).unwrap_or_default();
-        let Value::String(task) = take("task") else { return Err(BadSignature::new("it has no `task`")) };
+        let Value::String(task) = take("task") else {
+            return Err(BadSignature::new("it has no `task`"));
+        };
         let mut spec = Self::new(task, Vec::new(), Map::new());
         match take("args") {
             Value::Array(args) => spec.args = args,
@@ -130,7 +134,10 @@ mod tests {
     #[test]
     fn what_is_no_signature_is_refused_with_the_reason() {
         let check = |value: Value, expected: &str| {
-            assert_eq!(Spec::from_value(value).unwrap_err().to_string(), format!("not a signature: {expected}"));
+            assert_eq!(
+                Spec::from_value(value).unwrap_err().to_string(),
+                format!("not a signature: {expected}")
+            );
         };
         check(json!(3), "it is not an object");
         check(json!({"args": []}), "it has no `task`");

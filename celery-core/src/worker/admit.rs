@@ -37,7 +37,10 @@ mod tests {
 
     fn check(eta: Option<i64>, expires: Option<i64>, expected: Admission) {
         let at = |second| Timestamp::from_second(second).unwrap();
-        assert_eq!(admit(Candidate { eta: eta.map(at), expires: expires.map(at) }, at(100)), expected);
+        assert_eq!(
+            admit(Candidate { eta: eta.map(at), expires: expires.map(at) }, at(100)),
+            expected
+        );
     }
 
     #[test]

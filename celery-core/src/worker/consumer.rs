@@ -35,7 +35,10 @@ pub(super) async fn run(
                     Some(error) => error.into(),
                     None => {
                         if let Err(error) = consumer.close().await {
-                            tracing::warn!(error = &error as &dyn std::error::Error, "could not stop consuming in order");
+                            tracing::warn!(
+                                error = &error as &dyn std::error::Error,
+                                "could not stop consuming in order"
+                            );
                         }
                         break;
                     }
@@ -129,16 +132,26 @@ async fn stopping(shutdown: &Shutdown) {
     }
 }
 
-async fn connect(node: &Node, queues: &[Queue], prefetch: Prefetch) -> Result<Box<dyn Consumer>, Error> {
+async fn connect(
+    node: &Node,
+    queues: &[Queue],
+    prefetch: Prefetch,
+) -> Result<Box<dyn Consumer>, Error> {
     Ok(node.app.broker().await?.consume(queues, prefetch).await?)
 }
 
 /// Waits before the next attempt, longer each time, or gives up as the settings say.
-async fn pause_after(error: &Error, node: &Node, failures: &mut u32, shutdown: &Shutdown) -> Result<(), Error> {
+async fn pause_after(
+    error: &Error,
+    node: &Node,
+    failures: &mut u32,
+    shutdown: &Shutdown,
+) -> Result<(), Error> {
     let config = &node.app.config().broker;
     *failures += 1;
     let lost = matches!(error, Error::Broker(BrokerError::ConnectionLost(_)));
-    let retries = if *failures == 1 { config.connection_retry } else { config.retries_on_startup() };
+    let retries =
+        if *failures == 1 { config.connection_retry } else { config.retries_on_startup() };
     if !lost || !retries || config.connection_max_retries.is_some_and(|max| *failures > max) {
         return Err(error.clone());
     }
@@ -154,6 +167,9 @@ async fn pause_after(error: &Error, node: &Node, failures: &mut u32, shutdown: &
 
 fn log_if_lost(done: Result<(), tokio::task::JoinError>) {
     if let Err(error) = done {
-        tracing::error!(error = &error as &dyn std::error::Error, "a request was not carried through");
+        tracing::error!(
+            error = &error as &dyn std::error::Error,
+            "a request was not carried through"
+        );
     }
 }

@@ -45,7 +45,11 @@ pub(super) async fn serve(node: Arc<Node>, shutdown: Shutdown, background: Cance
 }
 
 /// Returns the error that ended the subscription.
-async fn listen(node: &Node, subscription: &mut dyn Subscription, shutdown: &Shutdown) -> BrokerError {
+async fn listen(
+    node: &Node,
+    subscription: &mut dyn Subscription,
+    shutdown: &Shutdown,
+) -> BrokerError {
     loop {
         let message = match subscription.next().await {
             Ok(message) => message,
@@ -55,7 +59,10 @@ async fn listen(node: &Node, subscription: &mut dyn Subscription, shutdown: &Shu
             Ok(request) if request.is_for(&node.hostname) => request,
             Ok(_) => continue,
             Err(error) => {
-                tracing::warn!(error = &error as &dyn std::error::Error, "could not read a remote control request");
+                tracing::warn!(
+                    error = &error as &dyn std::error::Error,
+                    "could not read a remote control request"
+                );
                 continue;
             }
         };
@@ -65,7 +72,10 @@ async fn listen(node: &Node, subscription: &mut dyn Subscription, shutdown: &Shu
             && let Err(error) = reply(node, &request, value).await
         {
             // An asker that has stopped waiting has taken its queue away.
-            tracing::debug!(error = &error as &dyn std::error::Error, "could not send a remote control reply");
+            tracing::debug!(
+                error = &error as &dyn std::error::Error,
+                "could not send a remote control reply"
+            );
         }
     }
 }
@@ -94,8 +104,10 @@ fn registered(node: &Node, arguments: &Map) -> Value {
         _ => Vec::new(),
     };
     let show = |name: &str, options: &Options| {
-        let shown: Vec<_> =
-            items.iter().filter_map(|item| Some(format!("{item}={}", attribute(options, item)?))).collect();
+        let shown: Vec<_> = items
+            .iter()
+            .filter_map(|item| Some(format!("{item}={}", attribute(options, item)?)))
+            .collect();
         if shown.is_empty() { name.to_owned() } else { format!("{name} [{}]", shown.join(" ")) }
     };
     node.registry().iter().map(|task| Value::from(show(task.name, &task.options))).collect()

@@ -72,8 +72,9 @@ pub(super) async fn execute(
 fn bind(task: &Registration, context: &Context) -> Result<Bound, TaskError> {
     let request = context.request();
     let function = task.name.rsplit('.').next().unwrap_or(task.name);
-    Bound::bind(function, task.parameters, request.args.clone(), request.kwargs.clone())
-        .map_err(|error| Failure::new(Exception::new("TypeError", "builtins", error.to_string())).into())
+    Bound::bind(function, task.parameters, request.args.clone(), request.kwargs.clone()).map_err(
+        |error| Failure::new(Exception::new("TypeError", "builtins", error.to_string())).into(),
+    )
 }
 
 async fn run_async(
@@ -96,7 +97,8 @@ async fn run_blocking(
     let run = move || {
         let _slot = slot;
         let called = AssertUnwindSafe(|| context.scope_sync(|| body(context.clone(), bound)));
-        std::panic::catch_unwind(called).unwrap_or_else(|payload| Err(panics::failure(&*payload).into()))
+        std::panic::catch_unwind(called)
+            .unwrap_or_else(|payload| Err(panics::failure(&*payload).into()))
     };
     match tokio::task::spawn_blocking(run).await {
         Ok(result) => outcome(result),

@@ -48,7 +48,11 @@ pub(super) fn after_failure(app: &Celery, context: &Context) -> Follows {
     let errbacks = read(context, context.request().embed.errbacks.as_deref().unwrap_or_default());
     let id = || Value::from(context.id());
     let mut follows = Follows::default();
-    follows.send_group(app, context, errbacks.into_iter().map(|spec| spec.with_result(id())).collect());
+    follows.send_group(
+        app,
+        context,
+        errbacks.into_iter().map(|spec| spec.with_result(id())).collect(),
+    );
     follows
 }
 
@@ -89,7 +93,11 @@ impl Follows {
 
     fn send(&mut self, app: &Celery, context: &Context, mut spec: Spec) {
         if spec.task_options.is_none() {
-            spec.task_options = app.registry().ok().and_then(|tasks| tasks.get(&spec.task)).map(|task| task.options);
+            spec.task_options = app
+                .registry()
+                .ok()
+                .and_then(|tasks| tasks.get(&spec.task))
+                .map(|task| task.options);
         }
         let task = spec.task.clone();
         match app.prepare(spec, Some(context), clock::now()) {
@@ -98,7 +106,9 @@ impl Follows {
                 self.outgoing.push(outgoing);
             }
             Err(error) => tracing::error!(
-                id = context.id(), task, error = &error as &dyn std::error::Error,
+                id = context.id(),
+                task,
+                error = &error as &dyn std::error::Error,
                 "could not send the task that follows"
             ),
         }
@@ -112,10 +122,13 @@ fn read(context: &Context, values: &[Value]) -> Vec<Spec> {
         match Spec::from_value(value.clone()) {
             Ok(spec) if spec.subtask_type.is_none() => specs.push(spec),
             Ok(spec) => tracing::error!(
-                id = context.id(), kind = spec.subtask_type,
+                id = context.id(),
+                kind = spec.subtask_type,
                 "what follows the task is no single task, which this version does not send"
             ),
-            Err(error) => tracing::error!(id = context.id(), %error, "what follows the task cannot be read"),
+            Err(error) => {
+                tracing::error!(id = context.id(), %error, "what follows the task cannot be read");
+            }
         }
     }
     specs

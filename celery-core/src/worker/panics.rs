@@ -39,9 +39,12 @@ pub(super) fn take_trace() -> Option<String> {
 /// The failure of a task that panicked with that payload and trace.
 pub(super) fn failure_at(payload: &(dyn Any + Send), trace: Option<String>) -> Failure {
     let text = payload.downcast_ref::<&str>().map(|text| (*text).to_owned());
-    let message = text.or_else(|| payload.downcast_ref::<String>().cloned()).unwrap_or_else(|| "a value".to_owned());
+    let message = text
+        .or_else(|| payload.downcast_ref::<String>().cloned())
+        .unwrap_or_else(|| "a value".to_owned());
     let mut failure = Failure::new(Exception::new("Panic", "rust", message.clone()));
     let trace = trace.unwrap_or_else(|| "panicked".to_owned());
-    failure.traceback = Some(format!("Traceback (most recent call last):\n{trace}\nrust.Panic: {message}\n"));
+    failure.traceback =
+        Some(format!("Traceback (most recent call last):\n{trace}\nrust.Panic: {message}\n"));
     failure
 }

@@ -31,7 +31,12 @@ impl Node {
     }
 
     /// Stores the failure of a step that will not be run because one before it failed.
-    pub(super) async fn store_failed_step(&self, step: &TaskMessage, exception: &Value, traceback: Option<&str>) {
+    pub(super) async fn store_failed_step(
+        &self,
+        step: &TaskMessage,
+        exception: &Value,
+        traceback: Option<&str>,
+    ) {
         let meta = self.app.meta(step, State::Failure, exception.clone(), &self.hostname);
         let traceback = traceback.map(str::to_owned);
         self.store_meta(&TaskMeta { traceback, children: Some(Vec::new()), ..meta }).await;
@@ -64,7 +69,8 @@ impl Node {
             };
             let passes = matches!(
                 error,
-                Error::Broker(BrokerError::ConnectionLost(_)) | Error::Backend(BackendError::ConnectionLost(_))
+                Error::Broker(BrokerError::ConnectionLost(_))
+                    | Error::Backend(BackendError::ConnectionLost(_))
             );
             if !passes || self.cold.is_cancelled() {
                 tracing::error!(id, error = &error as &dyn std::error::Error, "could not {what}");

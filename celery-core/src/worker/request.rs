@@ -56,7 +56,10 @@ pub(super) fn receive(node: &Arc<Node>, mut delivery: Delivery) -> Received {
         Ok(message) => message,
         Err(malformed) => {
             tracing::error!(queue = delivery.queue, reason = malformed.reason, raw = ?malformed.raw.get(..200).unwrap_or(&malformed.raw), "received an item that is no message; it is quarantined");
-            return Received::Refused(Box::pin(settle(delivery, Settlement::Quarantine(malformed.reason))));
+            return Received::Refused(Box::pin(settle(
+                delivery,
+                Settlement::Quarantine(malformed.reason),
+            )));
         }
     };
     let message = match TaskMessage::decode(&message, node.app.accept_content()) {
@@ -86,7 +89,10 @@ impl Request {
             return expire(node, delivery, message).await;
         }
         let rules = Rules::new(&node, &task.options, &message);
-        if rules.skips_successful && message.delivery_info.redelivered && has_succeeded(&node, &message.id).await {
+        if rules.skips_successful
+            && message.delivery_info.redelivered
+            && has_succeeded(&node, &message.id).await
+        {
             tracing::info!(target: "celery::worker", "task {}[{}] has succeeded before; it is not run again", name(&message), message.id);
             return settle(delivery, Settlement::Ack).await;
         }
@@ -135,20 +141,37 @@ impl Rules {
         let either = options.acks_on_failure_or_timeout;
         let both = config.task.acks_on_failure_or_timeout;
         let acks_late = options.acks_late.unwrap_or(config.task.acks_late);
-        let ignored = message.headers.ignore_result.or(options.ignore_result).unwrap_or(config.task.ignore_result);
+        let ignored = message
+            .headers
+            .ignore_result
+            .or(options.ignore_result)
+            .unwrap_or(config.task.ignore_result);
         let (hard, soft) = &message.headers.timelimit;
         let seconds = |limit: &Option<serde_json::Number>| {
-            limit.as_ref().and_then(serde_json::Number::as_f64).and_then(|s| Duration::try_from_secs_f64(s).ok())
+            limit
+                .as_ref()
+                .and_then(serde_json::Number::as_f64)
+                .and_then(|s| Duration::try_from_secs_f64(s).ok())
         };
         Self {
             acks_late,
-            acks_on_failure: options.acks_on_failure.or(either).or(config.task.acks_on_failure).unwrap_or(both),
-            acks_on_timeout: options.acks_on_timeout.or(either).or(config.task.acks_on_timeout).unwrap_or(both),
+            acks_on_failure: options
+                .acks_on_failure
+                .or(either)
+                .or(config.task.acks_on_failure)
+                .unwrap_or(both),
+            acks_on_timeout: options
+                .acks_on_timeout
+                .or(either)
+                .or(config.task.acks_on_timeout)
+                .unwrap_or(both),
             skips_successful: acks_late && config.worker.deduplicate_successful_tasks,
             tracks_started: options.track_started.unwrap_or(config.task.track_started),
             stores_result: !ignored,
             stores_errors: !ignored
-                || options.store_errors_even_if_ignored.unwrap_or(config.task.store_errors_even_if_ignored),
+                || options
+                    .store_errors_even_if_ignored
+                    .unwrap_or(config.task.store_errors_even_if_ignored),
             limits: Limits {
                 hard: seconds(hard).or(options.time_limit).or(node.time_limit),
                 soft: seconds(soft).or(options.soft_time_limit).or(node.soft_time_limit),
@@ -169,15 +192,29 @@ fn admission(node: &Node, message: &TaskMessage) -> Admission {
 
 fn decide(options: &Options, message: &TaskMessage, outcome: Outcome) -> Verdict {
     let exhausted = || {
-        let (args, kwargs) = (repr::args(&message.args, &Default::default()), repr::kwargs(&message.kwargs, &Default::default()));
+        let (args, kwargs) = (
+            repr::args(&message.args, &Default::default()),
+            repr::kwargs(&message.kwargs, &Default::default()),
+        );
         format!("Can't retry {}[{}] args:{args} kwargs:{kwargs}", message.task, message.id)
     };
-    let facts = Facts { options, retries: message.headers.retries, now: clock::now(), exhausted: &exhausted };
+    let facts = Facts {
+        options,
+        retries: message.headers.retries,
+        now: clock::now(),
+        exhausted: &exhausted,
+    };
     verdict::decide(outcome, facts, |full| fastrand::u64(0..=full))
 }
 
 /// Stores the result, publishes what follows, and says how a late delivery is to be settled.
-async fn carry_out(node: &Node, context: &Context, rules: Rules, verdict: Verdict, took: Duration) -> Settlement {
+async fn carry_out(
+    node: &Node,
+    context: &Context,
+    rules: Rules,
+    verdict: Verdict,
+    took: Duration,
+) -> Settlement {
     let message = context.request();
     let (name, id) = (name(message), &message.id);
     match verdict {
@@ -199,7 +236,8 @@ async fn carry_out(node: &Node, context: &Context, rules: Rules, verdict: Verdic
             let stored = failure.exception.to_value();
             if rules.stores_errors {
                 let children = children(context, &follows);
-                node.store(context, State::Failure, stored.clone(), traceback.clone(), children).await;
+                node.store(context, State::Failure, stored.clone(), traceback.clone(), children)
+                    .await;
                 for rest in follow::rest_of_chain(message) {
                     node.store_failed_step(&rest, &stored, traceback.as_deref()).await;
                 }
@@ -213,8 +251,9 @@ async fn carry_out(node: &Node, context: &Context, rules: Rules, verdict: Verdic
             }
         }
         Verdict::Retry(again) => {
-            let Again { eta, cause, changes } = again;
-            let shown = cause.as_ref().map(|cause| format!(": {}", cause.exception)).unwrap_or_default();
+            let Again { eta, cause, changes } = *again;
+            let shown =
+                cause.as_ref().map(|cause| format!(": {}", cause.exception)).unwrap_or_default();
             let outgoing = node.app.retry_of(message, eta, changes);
             if rules.stores_errors {
                 let mut children = context.children();
@@ -240,7 +279,8 @@ async fn carry_out(node: &Node, context: &Context, rules: Rules, verdict: Verdic
             if rules.stores_errors {
                 let mut exception = Exception::new("Reject", "celery.exceptions", reject.reason);
                 exception.exc_message.push(false.into());
-                node.store(context, State::Failure, exception.to_value(), None, context.children()).await;
+                node.store(context, State::Failure, exception.to_value(), None, context.children())
+                    .await;
             }
             Settlement::Reject
         }
@@ -286,7 +326,13 @@ async fn refuse(node: Arc<Node>, delivery: Delivery, error: ProtocolError) {
     };
     if let (Some(task), Some(id)) = (error.task, error.id) {
         let message = TaskMessage { task, id, ..TaskMessage::default() };
-        store_unrun(&node, message, State::Failure, Exception::new(kind, "celery.exceptions", reason.clone())).await;
+        store_unrun(
+            &node,
+            message,
+            State::Failure,
+            Exception::new(kind, "celery.exceptions", reason.clone()),
+        )
+        .await;
     }
     settle(delivery, Settlement::Quarantine(reason)).await;
 }
@@ -305,7 +351,10 @@ async fn has_succeeded(node: &Node, id: &str) -> bool {
 
 async fn settle(delivery: Delivery, how: Settlement) {
     if let Err(error) = delivery.settle(how).await {
-        tracing::error!(error = &error as &dyn StdError, "could not settle a message; it will be delivered again");
+        tracing::error!(
+            error = &error as &dyn StdError,
+            "could not settle a message; it will be delivered again"
+        );
     }
 }
 

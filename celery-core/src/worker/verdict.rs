@@ -33,7 +33,7 @@ pub(super) enum Verdict {
     /// Store the failure and tell who is to know.
     Fail(Failure, Cause),
     /// Publish the task anew.
-    Retry(Again),
+    Retry(Box<Again>),
     /// Store nothing.
     Ignore,
     /// Reject the message.
@@ -73,7 +73,11 @@ pub(super) struct Facts<'a> {
 }
 
 /// Decides. `random` gives a number from zero to the one it is asked with, both included.
-pub(super) fn decide(outcome: Outcome, facts: Facts<'_>, random: impl FnOnce(u64) -> u64) -> Verdict {
+pub(super) fn decide(
+    outcome: Outcome,
+    facts: Facts<'_>,
+    random: impl FnOnce(u64) -> u64,
+) -> Verdict {
     match outcome {
         Outcome::Returned(value) => Verdict::Succeed(value),
         Outcome::Cancelled => Verdict::HandBack,
@@ -87,9 +91,14 @@ pub(super) fn decide(outcome: Outcome, facts: Facts<'_>, random: impl FnOnce(u64
         Outcome::Error(TaskError::Ignore) => Verdict::Ignore,
         Outcome::Error(TaskError::Reject(reject)) => Verdict::Reject(reject),
         Outcome::Error(TaskError::Retry(asked)) => again(*asked, facts),
-        Outcome::Error(TaskError::Failed(failure)) if retries_by_itself(&failure, facts.options) => {
+        Outcome::Error(TaskError::Failed(failure))
+            if retries_by_itself(&failure, facts.options) =>
+        {
             let delay = retry::delay(facts.options, facts.retries, random);
-            again(Retry { when: Some(When::In(delay)), cause: Some(*failure), ..Retry::default() }, facts)
+            again(
+                Retry { when: Some(When::In(delay)), cause: Some(*failure), ..Retry::default() },
+                facts,
+            )
         }
         Outcome::Error(TaskError::Failed(failure)) => Verdict::Fail(*failure, Cause::Error),
     }
@@ -107,7 +116,11 @@ fn again(mut asked: Retry, facts: Facts<'_>) -> Verdict {
     let cause = asked.cause.take();
     if limit.is_some_and(|limit| facts.retries >= limit) {
         let exhausted = || {
-            Failure::new(Exception::new("MaxRetriesExceededError", "celery.exceptions", (facts.exhausted)()))
+            Failure::new(Exception::new(
+                "MaxRetriesExceededError",
+                "celery.exceptions",
+                (facts.exhausted)(),
+            ))
         };
         return Verdict::Fail(cause.unwrap_or_else(exhausted), Cause::Error);
     }
@@ -116,7 +129,7 @@ fn again(mut asked: Retry, facts: Facts<'_>) -> Verdict {
         Some(When::In(delay)) => facts.now + delay,
         None => facts.now + facts.options.default_retry_delay,
     };
-    Verdict::Retry(Again { eta, cause, changes: asked })
+    Verdict::Retry(Box::new(Again { eta, cause, changes: asked }))
 }
 
 #[cfg(test)]
@@ -128,7 +141,8 @@ mod tests {
 
     fn check(outcome: Outcome, options: Options, retries: u32) -> String {
         let now = Timestamp::from_second(1_000).unwrap();
-        let facts = Facts { options: &options, retries, now, exhausted: &|| "Can't retry".to_owned() };
+        let facts =
+            Facts { options: &options, retries, now, exhausted: &|| "Can't retry".to_owned() };
         match decide(outcome, facts, |full| full) {
             Verdict::Succeed(value) => format!("succeed {value}"),
             Verdict::Fail(failure, cause) => format!("fail {} {cause:?}", failure.exception),
@@ -143,7 +157,8 @@ mod tests {
         Outcome::Error("x".parse::<i32>().unwrap_err().into())
     }
 
-    const AUTO: Options = Options::new().autoretry_for(&[ErrorType::of::<std::num::ParseIntError>()]);
+    const AUTO: Options =
+        Options::new().autoretry_for(&[ErrorType::of::<std::num::ParseIntError>()]);
 
     #[test]
     fn each_outcome_has_its_verdict() {
@@ -175,15 +190,22 @@ mod tests {
     fn an_error_of_a_named_type_is_retried_by_itself() {
         assert_eq!(check(failed(), AUTO, 0), "retry in 180");
         assert_eq!(check(failed(), AUTO.retry_backoff(true), 2), "retry in 4");
-        let never = AUTO.dont_autoretry_for(&[ErrorType::of::<std::num::ParseIntError>()]);
-        assert!(check(failed(), never, 0).starts_with("fail"));
+        const NEVER: Options =
+            AUTO.dont_autoretry_for(&[ErrorType::of::<std::num::ParseIntError>()]);
+        assert!(check(failed(), NEVER, 0).starts_with("fail"));
     }
 
     #[test]
     fn retries_end_with_the_cause_or_else_with_an_error_of_their_own() {
-        assert_eq!(check(failed(), AUTO.max_retries(2), 2), "fail ParseIntError: invalid digit found in string Error");
+        assert_eq!(
+            check(failed(), AUTO.max_retries(2), 2),
+            "fail ParseIntError: invalid digit found in string Error"
+        );
         let asked = || Outcome::Error(Retry::default().into());
-        assert_eq!(check(asked(), Options::new(), 3), "fail MaxRetriesExceededError: Can't retry Error");
+        assert_eq!(
+            check(asked(), Options::new(), 3),
+            "fail MaxRetriesExceededError: Can't retry Error"
+        );
         assert_eq!(check(asked(), Options::new().unlimited_retries(true), 3_000), "retry in 180");
         let more = Outcome::Error(Retry::default().max_retries(9).countdown(1).into());
         assert_eq!(check(more, Options::new(), 8), "retry in 1");

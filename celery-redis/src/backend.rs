@@ -1,0 +1,127 @@
+//! The result backend: one key for each task, which is the name of the channel that tells of it too.
+
+mod document;
+
+use std::{fmt, time::Duration};
+
+use async_trait::async_trait;
+use celery_core::{
+    backend::{Backend, BackendError},
+    config::{Config, ServerUrl},
+    state::{State, TaskMeta},
+};
+use deadpool_redis::redis::{self, cmd};
+
+use self::document::Documents;
+use crate::{
+    address::Address,
+    connection::{Link, Pause},
+    options::BackendOptions,
+    scripts::STORE,
+    waiting::Waiting,
+};
+
+/// A result backend on a Redis server.
+pub struct RedisBackend {
+    link: Link,
+    prefix: String,
+    documents: Documents,
+    expires: Option<Duration>,
+    failure_expires: Option<Duration>,
+    waiting: Waiting,
+}
+
+impl fmt::Debug for RedisBackend {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RedisBackend").field("server", &self.link.shown()).finish_non_exhaustive()
+    }
+}
+
+impl RedisBackend {
+    /// Reads URL and options; connects with the first command.
+    ///
+    /// # Errors
+    /// [`BackendError::Other`] for an option or a part of the URL that cannot be used, [`BackendError::Codec`] for a
+    /// serializer or compression that there is not.
+    pub fn new(url: &ServerUrl, config: &Config) -> Result<Self, BackendError> {
+        let address = Address::backend(url, config)?;
+        let options = BackendOptions::read(config, &address.query)?;
+        let link = Link::new(address, options.link)?;
+        Ok(Self {
+            waiting: Waiting::new(link.clone()),
+            link,
+            prefix: options.prefix,
+            documents: Documents::new(config)?,
+            expires: config.result.expires,
+            failure_expires: config.result.failure_lifetime(),
+        })
+    }
+
+    fn key(&self, task_id: &str) -> String {
+        format!("{}celery-task-meta-{task_id}", self.prefix)
+    }
+
+    /// Stores in one step, and again over a fresh connection when one is lost: storing twice does no harm.
+    async fn store_document(&self, key: &str, document: &[u8], lifetime: u64) -> Result<(), BackendError> {
+        let mut seen: Vec<u8> = Vec::new();
+        let mut pause = Pause::default();
+        loop {
+            let outcome = async {
+                let mut connection = self.link.shared().await?;
+                let mut script = STORE.key(key);
+                let outcome = script.arg(document).arg(lifetime).arg(&seen).invoke_async(&mut connection).await;
+                self.link.seen::<redis::Value>(outcome)
+            };
+            match outcome.await {
+                // What is there cannot be told apart by a script: compressed, or not JSON.
+                Ok(redis::Value::BulkString(there)) => {
+                    if self.documents.read("", &there).is_ok_and(|meta| meta.state == State::Success) {
+                        return Ok(());
+                    }
+                    seen = there;
+                }
+                Ok(_) => return Ok(()),
+                Err(fault) if fault.is_connection() && pause.count() < 8 => pause.wait().await,
+                Err(fault) => return Err(fault.into()),
+            }
+        }
+    }
+}
+
+#[async_trait]
+impl Backend for RedisBackend {
+    async fn store(&self, meta: &TaskMeta) -> Result<(), BackendError> {
+        let document = self.documents.write(meta)?;
+        let lifetime = if meta.state == State::Failure { self.failure_expires } else { self.expires };
+        let lifetime = lifetime.map_or(0, |it| u64::try_from(it.as_millis()).unwrap_or(u64::MAX));
+        self.store_document(&self.key(&meta.task_id), &document, lifetime).await
+    }
+
+    async fn get(&self, task_id: &str) -> Result<Option<TaskMeta>, BackendError> {
+        let mut pipeline = redis::pipe();
+        pipeline.add_command(cmd("GET").arg(self.key(task_id)).to_owned());
+        let (document,): (Option<Vec<u8>>,) = self.link.insist(&pipeline).await?;
+        document.map(|document| self.documents.read(task_id, &document)).transpose()
+    }
+
+    async fn wait(&self, task_id: &str) -> Result<TaskMeta, BackendError> {
+        let mut waiter = self.waiting.wait_for(self.key(task_id));
+        loop {
+            let meta = self.documents.read(task_id, &waiter.next().await?)?;
+            if meta.state.is_ready() {
+                return Ok(meta);
+            }
+        }
+    }
+
+    async fn forget(&self, task_id: &str) -> Result<(), BackendError> {
+        let mut pipeline = redis::pipe();
+        pipeline.cmd("DEL").arg(self.key(task_id)).ignore();
+        Ok(self.link.insist(&pipeline).await?)
+    }
+
+    async fn close(&self) -> Result<(), BackendError> {
+        self.link.close().await;
+        Ok(())
+    }
+}

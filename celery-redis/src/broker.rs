@@ -1,0 +1,295 @@
+//! The broker: queues and what binds them, and the way to consumers, subscriptions and the quarantine.
+
+use std::{
+    collections::HashMap,
+    fmt,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use async_trait::async_trait;
+use base64::{Engine, prelude::BASE64_STANDARD};
+use bytes::Bytes;
+use celery_core::{
+    broker::{Broker, BrokerError, Consumer, ExchangeKind, Prefetch, Publication, Quarantined, Queue, Subscription},
+    config::{Config, ServerUrl},
+    value::Value,
+};
+use deadpool_redis::redis::{Pipeline, cmd, pipe};
+use tokio::time::Instant;
+
+use crate::{
+    address::Address,
+    books::Books,
+    connection::Link,
+    consumer::RedisConsumer,
+    error::{BadOption, Fault},
+    fanout::RedisSubscription,
+    keys::Keys,
+    options::BrokerOptions,
+    scripts::{BIND, SWEEP_BINDINGS},
+};
+
+/// A broker on a Redis server, for one process.
+pub struct RedisBroker {
+    link: Link,
+    options: Arc<BrokerOptions>,
+    /// The queues that are known to be bound.
+    known: Mutex<HashMap<String, Queue>>,
+    /// Opened by the first consumer.
+    books: Mutex<Option<Arc<Books>>>,
+}
+
+impl fmt::Debug for RedisBroker {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RedisBroker").field("server", &self.link.shown()).finish_non_exhaustive()
+    }
+}
+
+impl RedisBroker {
+    /// Reads URL and options; connects with the first command.
+    ///
+    /// # Errors
+    /// [`BrokerError::Refused`] for an option or a part of the URL that cannot be used.
+    pub fn new(url: &ServerUrl, config: &Config) -> Result<Self, BrokerError> {
+        let address = Address::broker(url, config)?;
+        let options = BrokerOptions::read(config, &address.query, address.db)?;
+        let link = Link::new(address, options.link.clone())?;
+        Ok(Self { link, options: Arc::new(options), known: Mutex::default(), books: Mutex::default() })
+    }
+
+    /// Connects, and shows that the server lets us in.
+    pub(crate) async fn ping(&self) -> Result<(), BrokerError> {
+        Ok(self.link.ask::<()>(&cmd("PING")).await?)
+    }
+
+    pub(crate) fn link(&self) -> &Link {
+        &self.link
+    }
+
+    pub(crate) fn options(&self) -> &BrokerOptions {
+        &self.options
+    }
+
+    fn known(&self) -> MutexGuard<'_, HashMap<String, Queue>> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn declared(&self, queue: &str) -> bool {
+        self.known().contains_key(queue)
+    }
+
+    pub(crate) fn remember(&self, queue: Queue) {
+        self.known().insert(queue.name.clone(), queue);
+    }
+
+    /// After how many milliseconds a queue that we know to expire does so.
+    pub(crate) fn expires(&self, queue: &str) -> Option<u64> {
+        self.known().get(queue).and_then(|queue| queue.expires).map(millis)
+    }
+
+    pub(crate) fn bind(&self, queue: &Queue, pipeline: &mut Pipeline) {
+        bind(&self.options.keys, queue, pipeline);
+    }
+
+    fn books(&self) -> Arc<Books> {
+        let mut books = self.books.lock().unwrap_or_else(PoisonError::into_inner);
+        match books.as_ref().filter(|books| !books.are_closed()) {
+            Some(books) => Arc::clone(books),
+            None => Arc::clone(books.insert(Books::open(self.link.clone(), Arc::clone(&self.options)))),
+        }
+    }
+
+    async fn declare_all(&self, queues: &[Queue]) -> Result<(), BrokerError> {
+        let mut pipeline = pipe();
+        let new: Vec<&Queue> = queues.iter().filter(|queue| self.known().get(&queue.name) != Some(*queue)).collect();
+        new.iter().for_each(|queue| self.bind(queue, &mut pipeline));
+        if !new.is_empty() {
+            self.link.insist::<()>(&pipeline).await?;
+            new.into_iter().for_each(|queue| self.remember(queue.clone()));
+        }
+        Ok(())
+    }
+
+    fn bindings(&self, queues: &[Queue]) -> Bindings {
+        Bindings::new(self.link.clone(), Arc::clone(&self.options), queues)
+    }
+}
+
+#[async_trait]
+impl Broker for RedisBroker {
+    async fn publish(&self, batch: &[Publication]) -> Result<(), BrokerError> {
+        self.publish_batch(batch).await
+    }
+
+    async fn declare(&self, queue: &Queue) -> Result<(), BrokerError> {
+        self.declare_all(std::slice::from_ref(queue)).await
+    }
+
+    async fn delete(&self, queue: &Queue) -> Result<(), BrokerError> {
+        self.known().remove(&queue.name);
+        let mut pipeline = pipe();
+        unbind(&self.options.keys, queue, &mut pipeline);
+        pipeline.cmd("DEL").arg(self.options.keys.lists(&queue.name).collect::<Vec<_>>()).ignore();
+        Ok(self.link.insist(&pipeline).await?)
+    }
+
+    async fn consume(&self, queues: &[Queue], prefetch: Prefetch) -> Result<Box<dyn Consumer>, BrokerError> {
+        if queues.is_empty() {
+            return Err(BadOption("a consumer needs at least one queue".to_owned()).into());
+        }
+        if let Some(queue) = queues.iter().find(|queue| queue.exchange.kind == ExchangeKind::Fanout) {
+            let name = &queue.name;
+            let why = format!("queue `{name}` is bound to a fanout exchange, which keeps nothing; subscribe to it, or bind it to a direct exchange");
+            return Err(BadOption(why).into());
+        }
+        self.declare_all(queues).await?;
+        Ok(Box::new(RedisConsumer::start(self.books(), self.bindings(queues), queues, prefetch).await?))
+    }
+
+    async fn subscribe(&self, queue: &Queue) -> Result<Box<dyn Subscription>, BrokerError> {
+        let mut pipeline = pipe();
+        self.bind(queue, &mut pipeline);
+        self.link.insist::<()>(&pipeline).await?;
+        let bindings = self.bindings(std::slice::from_ref(queue));
+        let keys = &self.options.keys;
+        let pattern = keys.channel_pattern(&queue.exchange, &queue.routing_key);
+        Ok(Box::new(RedisSubscription::start(self.link.clone(), keys.clone(), bindings, queue.clone(), pattern).await?))
+    }
+
+    async fn queue_len(&self, queue: &str) -> Result<u64, BrokerError> {
+        let mut pipeline = pipe();
+        for list in self.options.keys.lists(queue) {
+            pipeline.cmd("LLEN").arg(list);
+        }
+        let lengths: Vec<u64> = self.link.insist(&pipeline).await?;
+        Ok(lengths.iter().sum())
+    }
+
+    async fn purge(&self, queue: &str) -> Result<u64, BrokerError> {
+        let mut pipeline = pipe();
+        pipeline.atomic();
+        for list in self.options.keys.lists(queue) {
+            pipeline.cmd("LLEN").arg(&list).cmd("DEL").arg(&list).ignore();
+        }
+        let lengths: Vec<u64> = self.link.ask_all(&pipeline).await?;
+        Ok(lengths.iter().sum())
+    }
+
+    async fn quarantined(&self, queue: &str) -> Result<Vec<Quarantined>, BrokerError> {
+        let list = self.options.keys.quarantine(queue);
+        let records: Vec<Vec<u8>> = self.link.ask(cmd("LRANGE").arg(&list).arg(0).arg(-1)).await?;
+        let broken = || Fault::other(self.link.shown(), format!("an item of `{list}` is no record of the quarantine"));
+        records.iter().map(|record| quarantined(record).ok_or_else(|| broken().into())).collect()
+    }
+
+    async fn close(&self) -> Result<(), BrokerError> {
+        let books = self.books.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(books) = books {
+            books.flush().await;
+            if books.held().is_empty() {
+                // Nothing is left for others to look after.
+                self.link.ask::<()>(cmd("ZREM").arg(self.options.keys.processes()).arg(&books.process)).await?;
+            }
+        }
+        self.link.close().await;
+        Ok(())
+    }
+}
+
+fn quarantined(record: &[u8]) -> Option<Quarantined> {
+    let record: Value = serde_json::from_slice(record).ok()?;
+    let text = |name: &str| record[name].as_str().map(str::to_owned);
+    let raw = text("raw")?;
+    let raw = match record.get("encoding") {
+        Some(_) => Bytes::from(BASE64_STANDARD.decode(raw).ok()?),
+        None => Bytes::from(raw),
+    };
+    Some(Quarantined { queue: text("queue")?, reason: text("reason")?, at: text("at")?.parse().ok()?, raw })
+}
+
+fn millis(time: Duration) -> u64 {
+    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
+}
+
+/// For how long kombu keeps the bindings of a queue that expires.
+fn binding_ttl(expires: Duration) -> Duration {
+    (expires * 2).max(Duration::from_secs(3600))
+}
+
+fn bind(keys: &Keys, queue: &Queue, pipeline: &mut Pipeline) {
+    let (exchange, member) = (&queue.exchange.name, keys.binding(queue));
+    match queue.expires {
+        Some(expires) => {
+            let mut command = BIND.command(&[keys.bindings(exchange), keys.binding_deadlines()]);
+            command.arg(member).arg(exchange).arg(millis(binding_ttl(expires)));
+            pipeline.add_command(command).ignore();
+        }
+        None => {
+            pipeline.cmd("SADD").arg(keys.bindings(exchange)).arg(&member).ignore();
+            pipeline.cmd("SADD").arg(keys.permanent_bindings(exchange)).arg(&member).ignore();
+        }
+    }
+}
+
+pub(crate) fn unbind(keys: &Keys, queue: &Queue, pipeline: &mut Pipeline) {
+    let (exchange, member) = (&queue.exchange.name, keys.binding(queue));
+    pipeline.cmd("SREM").arg(keys.bindings(exchange)).arg(&member).ignore();
+    pipeline.cmd("SREM").arg(keys.permanent_bindings(exchange)).arg(&member).ignore();
+}
+
+/// Keeps the bindings of queues that expire, while somebody listens to them.
+pub(crate) struct Bindings {
+    link: Link,
+    options: Arc<BrokerOptions>,
+    queues: Vec<Queue>,
+    refresh_at: Instant,
+    sweep_at: Instant,
+}
+
+impl Bindings {
+    /// How often the bindings of others are looked at.
+    const SWEEP_EVERY: Duration = Duration::from_secs(60);
+
+    fn new(link: Link, options: Arc<BrokerOptions>, queues: &[Queue]) -> Self {
+        let queues: Vec<Queue> = queues.iter().filter(|queue| queue.expires.is_some()).cloned().collect();
+        let now = Instant::now();
+        let mut this = Self { link, options, queues, refresh_at: now, sweep_at: now + Self::SWEEP_EVERY };
+        this.refresh_at = now + this.refresh_every();
+        this
+    }
+
+    fn refresh_every(&self) -> Duration {
+        let ttls = self.queues.iter().filter_map(|queue| queue.expires).map(binding_ttl);
+        ttls.min().unwrap_or(Duration::from_secs(3600)) / 3
+    }
+
+    /// Does what is due: our own bindings first, so that a sweep never takes them.
+    ///
+    /// # Cancel safety
+    /// Cancel safe: both may be done twice.
+    pub(crate) async fn keep(&mut self) -> Result<(), Fault> {
+        let now = Instant::now();
+        if self.queues.is_empty() || now < self.refresh_at.min(self.sweep_at) {
+            return Ok(());
+        }
+        let keys = &self.options.keys;
+        let mut pipeline = pipe();
+        if now >= self.refresh_at {
+            self.queues.iter().for_each(|queue| bind(keys, queue, &mut pipeline));
+        }
+        if now >= self.sweep_at {
+            let mut command = SWEEP_BINDINGS.command(&[keys.binding_deadlines()]);
+            command.arg(keys.bindings("")).arg(keys.permanent_bindings("")).arg(100);
+            pipeline.add_command(command).ignore();
+        }
+        self.link.ask_all::<()>(&pipeline).await?;
+        if now >= self.refresh_at {
+            self.refresh_at = now + self.refresh_every();
+        }
+        if now >= self.sweep_at {
+            self.sweep_at = now + Self::SWEEP_EVERY;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,124 @@
+//! Listening on fanout exchanges, which are channels.
+
+use std::{fmt, time::Duration};
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use celery_core::{
+    broker::{BrokerError, Queue, Subscription},
+    envelope,
+    message::Message,
+};
+use deadpool_redis::redis::{
+    aio::{PubSubSink, PubSubStream},
+    pipe,
+};
+use futures_util::StreamExt;
+use tokio::time::timeout;
+
+use crate::{
+    broker::{Bindings, unbind},
+    connection::{Link, Pause},
+    error::Fault,
+    keys::Keys,
+};
+
+/// A subscription that heals: after a lost connection it listens again, and what was published between is gone.
+pub(crate) struct RedisSubscription {
+    link: Link,
+    keys: Keys,
+    bindings: Bindings,
+    queue: Queue,
+    pattern: String,
+    listening: Option<(PubSubSink, PubSubStream)>,
+}
+
+impl fmt::Debug for RedisSubscription {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RedisSubscription").field("pattern", &self.pattern).finish_non_exhaustive()
+    }
+}
+
+impl RedisSubscription {
+    /// Listens from here on.
+    pub(crate) async fn start(
+        link: Link,
+        keys: Keys,
+        bindings: Bindings,
+        queue: Queue,
+        pattern: String,
+    ) -> Result<Self, Fault> {
+        let listening = Some(listen(&link, &pattern).await?);
+        Ok(Self { link, keys, bindings, queue, pattern, listening })
+    }
+
+    /// Waits for what is published next; an error means that the connection is gone.
+    async fn receive(&mut self, quiet: Duration) -> Result<Bytes, Fault> {
+        let Some((sink, stream)) = &mut self.listening else {
+            return Err(Fault::connection(self.link.shown(), "not listening"));
+        };
+        loop {
+            match timeout(quiet, stream.next()).await {
+                Ok(Some(message)) => return Ok(Bytes::copy_from_slice(message.get_payload_bytes())),
+                Ok(None) => return Err(Fault::connection(self.link.shown(), "the server closed the connection")),
+                Err(_) => {
+                    let limit = self.link.options().response_timeout;
+                    match timeout(limit, sink.ping::<()>()).await {
+                        Ok(Ok(())) => {}
+                        Ok(Err(error)) => return Err(self.link.fault(&error)),
+                        Err(_) => return Err(Fault::connection(self.link.shown(), "no answer to a ping")),
+                    }
+                    // The binding has the same rhythm at most; who fails here, fails at the next ping.
+                    self.bindings.keep().await?;
+                }
+            }
+        }
+    }
+}
+
+#[async_trait]
+impl Subscription for RedisSubscription {
+    async fn next(&mut self) -> Result<Message, BrokerError> {
+        let quiet = self.link.options().health_check_interval;
+        let mut pause = Pause::default();
+        loop {
+            if self.listening.is_none() {
+                match listen(&self.link, &self.pattern).await {
+                    Ok(listening) => self.listening = Some(listening),
+                    Err(fault) if fault.is_connection() => {
+                        pause.wait().await;
+                        continue;
+                    }
+                    Err(fault) => return Err(fault.into()),
+                }
+            }
+            match self.receive(quiet).await {
+                Ok(payload) => match envelope::from_json(&payload) {
+                    Ok(message) => return Ok(message),
+                    Err(malformed) => tracing::warn!("skipped a message on `{}`: {malformed}", self.pattern),
+                },
+                Err(fault) => {
+                    tracing::warn!("lost the subscription to `{}`, listening again: {fault}", self.pattern);
+                    self.listening = None;
+                }
+            }
+        }
+    }
+
+    async fn close(mut self: Box<Self>) -> Result<(), BrokerError> {
+        self.listening = None;
+        let mut pipeline = pipe();
+        unbind(&self.keys, &self.queue, &mut pipeline);
+        Ok(self.link.insist(&pipeline).await?)
+    }
+}
+
+async fn listen(link: &Link, pattern: &str) -> Result<(PubSubSink, PubSubStream), Fault> {
+    let (mut sink, stream) = link.pubsub().await?.split();
+    let limit = link.options().response_timeout;
+    match timeout(limit, sink.psubscribe(pattern)).await {
+        Ok(Ok(())) => Ok((sink, stream)),
+        Ok(Err(error)) => Err(link.fault(&error)),
+        Err(_) => Err(Fault::connection(link.shown(), "no answer to PSUBSCRIBE")),
+    }
+}
