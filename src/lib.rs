@@ -1,28 +1,38 @@
-//! Distributed tasks.
+#![doc = include_str!("docs/crate.md")]
+//!
+//! # A whole program
+//!
+//! This is `examples/01_hello.rs`: `cargo run --example 01_hello`.
+//!
+//! ```no_run
+#![doc = include_str!("../examples/01_hello.rs")]
+//! ```
+
+#[cfg(feature = "cli")]
+pub mod cli;
+pub mod prelude;
 
 pub use celery_core::{
     app::{Builder, Celery},
+    config::Config,
     context::Context,
     error::Error,
+    exception::Exception,
     installed_apps,
     registry::InstalledApps,
     result::AsyncResult,
     signature::Signature,
-    task::{Ignore, Reject, Task, TaskError},
+    state::{State, TaskMeta},
+    task::{Failure, Ignore, Reject, Retry, SoftTimeLimitExceeded, Task, TaskError},
+    worker::{Shutdown, Worker, WorkerOptions},
 };
+/// The parts that are seldom needed: seams for drivers, messages, settings, values.
+pub use celery_core as core;
 #[cfg(feature = "macros")]
 pub use celery_macros::{remote_task, shared_task, task};
+/// The Redis broker and result backend. Naming the crate here is what links it into your program.
+#[cfg(feature = "redis")]
+pub use celery_redis as redis;
 
 #[doc(hidden)]
 pub use celery_core::__private;
-
-/// What a file of tasks uses: `use celery::prelude::*;`.
-pub mod prelude {
-    pub use serde_json::json;
-
-    #[doc(no_inline)]
-    pub use crate::{AsyncResult, Celery, Context, Ignore, Reject, Task, TaskError};
-    #[cfg(feature = "macros")]
-    #[doc(no_inline)]
-    pub use crate::{remote_task, shared_task, task};
-}

@@ -221,9 +221,7 @@ fn registration(args: &Args, task: &TaskFn) -> TokenStream {
     });
     let (function, place) = (&task.sig.ident, place(task));
     let call = quote_spanned! {place=> #function(#(#bindings),*) };
-    // A call is where its first token is, so this path has to be there too.
-    let private_there: TokenStream =
-        private.clone().into_iter().map(|token| at(place, token)).collect();
+    let private_there = at(place, &private);
     let run = |call: TokenStream| match &task.output {
         Output::Value(_) => quote_spanned! {place=> #private_there::returned(&#call) },
         Output::Fallible(_) => quote_spanned! {place=>
@@ -238,9 +236,9 @@ fn registration(args: &Args, task: &TaskFn) -> TokenStream {
     let unused = quote! { let _ = (&#context, &mut #bound); };
     let body = if task.sig.asyncness.is_some() {
         let run = run(quote_spanned! {place=> #call.await });
-        quote! {
-            Async(|#context, mut #bound| ::std::boxed::Box::pin(async move { #unused #takes #run }))
-        }
+        // A future that cannot leave its thread is the function's fault.
+        let future = quote_spanned! {function.span()=> ::std::boxed::Box::pin(async move { #unused #takes #run }) };
+        quote! { Async(|#context, mut #bound| #future) }
     } else {
         let run = run(call);
         quote! { Blocking(|#context, mut #bound| { #unused #takes #run }) }

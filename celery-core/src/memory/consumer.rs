@@ -74,9 +74,8 @@ impl Consumer for MemoryConsumer {
                 continue;
             }
             let store = Arc::clone(&self.store);
-            let mut changed = std::pin::pin!(store.changed.notified());
-            // From here on no change is missed.
-            changed.as_mut().enable();
+            // From its making on it hears of every change, so none is missed after the look at the queues.
+            let changed = store.changed.notified();
             match store.take(&mut self.queues, room) {
                 Taken::Messages(messages) => {
                     return Ok(messages

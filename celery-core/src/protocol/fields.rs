@@ -111,7 +111,7 @@ fn date(key: &str, value: &Value) -> Result<Option<String>, String> {
     let Some(text) = text(key, value)? else { return Ok(None) };
     match date::parse(&text, &TimeZone::UTC) {
         Ok(_) => Ok(Some(text)),
-        Err(error) => Err(format!("`{key}` is not a date: {error}")),
+        Err(error) => Err(format!("`{key}`: {error}")),
     }
 }
 

@@ -1,0 +1,191 @@
+//! `worker`: runs tasks until it is told to stop.
+
+mod banner;
+pub(super) mod platform;
+
+use std::{
+    io::{self, Write},
+    path::PathBuf,
+    process::ExitCode,
+    time::Duration,
+};
+
+use celery_core::{
+    app::Celery,
+    worker::{Shutdown, Worker, WorkerOptions},
+};
+use clap::builder::FalseyValueParser;
+
+use super::{
+    Session,
+    failure::Failure,
+    inspect::seconds,
+    logging::{self, LogLevel, LogTo},
+    output::{Output, pluralize},
+    pidfile::PidFile,
+    signals::{Signal, Signals},
+};
+
+/// Runs tasks until it is told to stop.
+///
+/// SIGTERM and Ctrl-C let the tasks that run end; a second one, or SIGQUIT, does not.
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    /// The node name, such as `w1@%h`. Expands %h (host name), %n (its name) and %d (its domain).
+    #[arg(short = 'n', long, value_name = "NAME", env = "CELERY_WORKER_HOSTNAME")]
+    hostname: Option<String>,
+    /// Names of queues to take messages from, separated by commas, in place of those of the settings.
+    #[arg(short = 'Q', long, value_name = "NAMES", value_delimiter = ',', env = "CELERY_WORKER_QUEUES")]
+    queues: Option<Vec<String>>,
+    /// Names of queues to leave out, separated by commas.
+    #[arg(short = 'X', long, value_name = "NAMES", value_delimiter = ',', env = "CELERY_WORKER_EXCLUDE_QUEUES")]
+    exclude_queues: Vec<String>,
+    /// How many tasks run at once: a number, or `auto` for the number of CPUs.
+    #[arg(short, long, value_name = "NUMBER", value_parser = concurrency, env = "CELERY_WORKER_CONCURRENCY")]
+    concurrency: Option<Concurrency>,
+    /// How tasks are run.
+    #[arg(short = 'P', long, value_parser = ["async", "solo", "threads"], env = "CELERY_WORKER_POOL")]
+    pool: Option<String>,
+    /// What is logged.
+    #[arg(short, long, value_enum, ignore_case = true, default_value = "WARNING", env = "CELERY_WORKER_LOGLEVEL")]
+    loglevel: LogLevel,
+    /// Where it is logged, in place of standard error. Expands as `--hostname` does, and %p (node name).
+    #[arg(short = 'f', long, value_name = "FILE", env = "CELERY_WORKER_LOGFILE")]
+    logfile: Option<String>,
+    /// A file for the id of the process, which also keeps a second worker from starting. Expands as `--logfile` does.
+    #[arg(long, value_name = "FILE", env = "CELERY_WORKER_PIDFILE")]
+    pidfile: Option<String>,
+    /// How many messages are held for each task that can run; 0 leaves it to the settings.
+    #[arg(long, value_name = "NUMBER", env = "CELERY_WORKER_PREFETCH_MULTIPLIER")]
+    prefetch_multiplier: Option<u32>,
+    /// Seconds after which a task is stopped, if it has no limit of its own.
+    #[arg(long, value_name = "SECONDS", value_parser = seconds, env = "CELERY_WORKER_TIME_LIMIT")]
+    time_limit: Option<Duration>,
+    /// Seconds after which a task is told to stop, if it has no limit of its own.
+    #[arg(long, value_name = "SECONDS", value_parser = seconds, env = "CELERY_WORKER_SOFT_TIME_LIMIT")]
+    soft_time_limit: Option<Duration>,
+    /// Drop what waits in the queues before beginning.
+    #[arg(long, alias = "discard", value_parser = FalseyValueParser::new(), env = "CELERY_WORKER_PURGE")]
+    purge: bool,
+}
+
+/// How many tasks run at once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Concurrency {
+    /// As the settings say.
+    BySettings,
+    /// As many as there are CPUs.
+    Auto,
+    Number(usize),
+}
+
+impl Args {
+    /// The pool that is asked for, which is a setting.
+    pub(super) fn pool(&self) -> Option<&str> {
+        self.pool.as_deref()
+    }
+
+    fn options(&self, node: &str) -> WorkerOptions {
+        let cpus = || std::thread::available_parallelism().map_or(1, usize::from);
+        let trimmed = |names: &Vec<String>| names.iter().map(|name| name.trim().to_owned()).collect();
+        WorkerOptions {
+            hostname: Some(node.to_owned()),
+            queues: self.queues.as_ref().map(trimmed),
+            exclude_queues: trimmed(&self.exclude_queues),
+            concurrency: match self.concurrency {
+                Some(Concurrency::Number(number)) => Some(number),
+                Some(Concurrency::Auto) => Some(cpus()),
+                Some(Concurrency::BySettings) | None => None,
+            },
+            prefetch_multiplier: self.prefetch_multiplier.filter(|multiplier| *multiplier != 0),
+            time_limit: self.time_limit,
+            soft_time_limit: self.soft_time_limit,
+        }
+    }
+}
+
+pub(super) async fn run(session: &Session, args: Args, no_color: bool) -> Result<ExitCode, Failure> {
+    let Session { app, output } = session;
+    let node = Celery::node_name(args.hostname.as_deref().map(platform::expand_host).as_deref());
+    let path = |template: &String| PathBuf::from(platform::expand_node(template, &node));
+    if app.config().worker.hijack_root_logger {
+        let to = args.logfile.as_ref().map_or(LogTo::StandardError, |file| LogTo::File(path(file)));
+        logging::for_worker(args.loglevel, to, app.config().worker.log_color.filter(|_| !no_color), no_color)?;
+    }
+    let worker = Worker::new(app, args.options(&node))?;
+    let _pidfile = args.pidfile.as_ref().map(|file| PidFile::create(path(file))).transpose()?;
+    if args.purge {
+        purge(app, &worker, *output).await?;
+    }
+    if !output.quiet {
+        let banner = banner::banner(app, &worker)?;
+        let colored = if output.colors { format!("\x1b[1;36m{banner}\x1b[0m") } else { banner };
+        output.line(&colored)?;
+    }
+    let code = serve(worker, *output).await?;
+    app.close().await?;
+    Ok(code)
+}
+
+/// Runs the worker, and passes on what signals ask of it.
+async fn serve(worker: Worker, output: Output) -> Result<ExitCode, Failure> {
+    let mut signals = Signals::listen()?;
+    let shutdown = Shutdown::default();
+    let mut running = Box::pin(worker.run(shutdown.clone()));
+    let mut code = ExitCode::SUCCESS;
+    loop {
+        let signal = tokio::select! {
+            done = &mut running => return done.map(|()| code).map_err(Failure::from),
+            signal = signals.next() => signal,
+        };
+        let (is_warm, is_cold) = (shutdown.warm.is_cancelled(), shutdown.cold.is_cancelled());
+        if is_cold {
+            // Dropping the worker hands back what it holds.
+            return Ok(ExitCode::FAILURE);
+        }
+        if signal == Signal::Interrupt && !is_warm {
+            say(
+                output,
+                "worker: Hitting Ctrl+C again will initiate cold shutdown, terminating all running tasks!",
+            );
+        }
+        if signal == Signal::Quit || is_warm {
+            say(output, "worker: Cold shutdown (MainProcess)");
+            shutdown.cold.cancel();
+        } else {
+            say(output, "worker: Warm shutdown (MainProcess)");
+        }
+        shutdown.warm.cancel();
+        // As Celery's: only a shutdown that was asked for by SIGTERM alone is a success.
+        if signal != Signal::Terminate || is_warm {
+            code = ExitCode::FAILURE;
+        }
+    }
+}
+
+/// A closed standard output must not keep a worker from stopping.
+fn say(output: Output, message: &str) {
+    let _unwritten = output.line(&format!("\n{message}")).and_then(|()| io::stdout().flush());
+}
+
+async fn purge(app: &Celery, worker: &Worker, output: Output) -> Result<(), Failure> {
+    let broker = app.broker().await?;
+    let mut messages = 0;
+    for queue in worker.queues() {
+        messages += broker.purge(&queue.name).await.map_err(celery_core::error::Error::from)?;
+    }
+    if messages > 0 {
+        let words = pluralize(messages, "message");
+        output.line(&format!("purge: Erased {messages} {words} from the queue.\n"))?;
+    }
+    Ok(())
+}
+
+fn concurrency(text: &str) -> Result<Concurrency, String> {
+    match text.parse() {
+        Ok(0) => Ok(Concurrency::BySettings),
+        Ok(number) => Ok(Concurrency::Number(number)),
+        Err(_) if text.eq_ignore_ascii_case("auto") => Ok(Concurrency::Auto),
+        Err(_) => Err("a number, or `auto`, is needed".to_owned()),
+    }
+}

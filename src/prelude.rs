@@ -1,0 +1,23 @@
+//! What a module of tasks needs: `use celery::prelude::*`.
+//!
+//! ```
+//! use celery::prelude::*;
+//!
+//! #[shared_task]
+//! pub fn add(x: i64, y: i64) -> i64 {
+//!     x + y
+//! }
+//! ```
+
+pub use celery_core::{
+    app::Celery,
+    context::Context,
+    result::AsyncResult,
+    signature::Signature,
+    state::State,
+    task::{Ignore, Reject, Retry, SoftTimeLimitExceeded, Task, TaskError},
+    value::Value,
+};
+#[cfg(feature = "macros")]
+pub use celery_macros::{remote_task, shared_task, task};
+pub use serde_json::json;
