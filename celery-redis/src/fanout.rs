@@ -74,7 +74,10 @@ impl RedisSubscription {
                         Ok(Ok(())) => {}
                         Ok(Err(error)) => return Err(self.link.fault(&error)),
                         Err(_) => {
-                            return Err(Fault::connection(self.link.shown(), "no answer to a ping"));
+                            return Err(Fault::connection(
+                                self.link.shown(),
+                                "no answer to a ping",
+                            ));
                         }
                     }
                     // The binding has the same rhythm at most; who fails here, fails at the next ping.
@@ -105,7 +108,7 @@ impl Subscription for RedisSubscription {
                 Ok(payload) => match envelope::from_json(&payload) {
                     Ok(message) => return Ok(message),
                     Err(malformed) => {
-                        tracing::warn!("skipped a message on `{}`: {malformed}", self.pattern)
+                        tracing::warn!("skipped a message on `{}`: {malformed}", self.pattern);
                     }
                 },
                 Err(fault) => {

@@ -58,7 +58,7 @@ impl Proxy {
     }
 
     async fn broker(&self, prefix: &str) -> Arc<dyn Broker> {
-        transport::connect_broker(&self.url(), &config(json!({ "global_keyprefix": prefix })))
+        transport::connect_broker(&self.url(), &config(&json!({ "global_keyprefix": prefix })))
             .await
             .unwrap()
     }
@@ -66,7 +66,7 @@ impl Proxy {
     async fn backend(&self, prefix: &str) -> Arc<dyn Backend> {
         transport::connect_backend(
             Some(&self.url()),
-            &config(json!({ "global_keyprefix": prefix })),
+            &config(&json!({ "global_keyprefix": prefix })),
         )
         .await
         .unwrap()
@@ -178,7 +178,7 @@ async fn who_waits_for_a_result_is_woken_after_the_connection_was_lost() {
         async move { far.wait("an-id").await }
     });
     let direct =
-        transport::connect_backend(Some(&url()), &config(json!({ "global_keyprefix": prefix })))
+        transport::connect_backend(Some(&url()), &config(&json!({ "global_keyprefix": prefix })))
             .await
             .unwrap();
     proxy.cut();
@@ -224,7 +224,7 @@ async fn a_certificate_is_verified_unless_the_url_says_otherwise() {
     let trusted = variable("CELERY_TEST_REDIS_TLS_URL");
     let bare = trusted.split('?').next().unwrap().to_owned();
     let prefix = prefix();
-    let config = config(json!({ "global_keyprefix": prefix }));
+    let config = config(&json!({ "global_keyprefix": prefix }));
     for url in [trusted.clone(), format!("{bare}?ssl_cert_reqs=none"), bare.clone()] {
         let broker =
             transport::connect_broker(&ServerUrl::parse(&url).unwrap(), &config).await.unwrap();

@@ -17,14 +17,14 @@ fn capture(name: &str) -> Value {
 }
 
 /// Publishes the capture's messages anew.
-fn publications(capture: &Value, exchange: Option<(Exchange, &str)>) -> Vec<Publication> {
+fn publications(capture: &Value, exchange: Option<&(Exchange, &str)>) -> Vec<Publication> {
     let messages = capture["messages"].as_array().unwrap().iter();
     let messages =
         messages.map(|it| envelope::from_json(it["raw"].as_str().unwrap().as_bytes()).unwrap());
     let publish = |message: celery_core::message::Message| {
         let info = &message.properties.delivery_info;
         let (exchange, key) =
-            exchange.clone().unwrap_or((Exchange::anonymous(), &info.routing_key));
+            exchange.cloned().unwrap_or((Exchange::anonymous(), &info.routing_key));
         Publication { exchange, routing_key: key.to_owned(), message: message.clone() }
     };
     messages.map(publish).collect()
@@ -79,7 +79,7 @@ async fn check(
     for queue in queues {
         space.broker.declare(queue).await.unwrap();
     }
-    let batch = publications(&capture, exchange);
+    let batch = publications(&capture, exchange.as_ref());
     space.broker.publish(&batch[..number]).await.unwrap();
     same(&layout(&space).await, &expected(&capture));
     (space, capture)

@@ -70,7 +70,10 @@ async fn kombu_restores_what_we_deferred_and_leaves_what_we_hold() {
     kombu(&space, &["restore", "q"]).await;
 
     assert_eq!(space.broker.queue_len("q").await.unwrap(), 2);
-    assert_eq!(space.ask::<Vec<String>>("HKEYS", "unacked", &[]).await, [held_tag.clone()]);
+    assert_eq!(
+        space.ask::<Vec<String>>("HKEYS", "unacked", &[]).await,
+        std::slice::from_ref(held_tag)
+    );
     held.ack().await.unwrap();
     drop(broken);
 
