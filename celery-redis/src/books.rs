@@ -106,7 +106,8 @@ pub(crate) struct Out {
     pub(crate) queue: String,
     pub(crate) item: Bytes,
     pub(crate) priority: i64,
-    pub(crate) slot: Slot,
+    /// Held for what its drop does.
+    pub(crate) _slot: Slot,
 }
 
 /// A place within a consumer's prefetch.

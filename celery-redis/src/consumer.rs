@@ -238,7 +238,7 @@ async fn fetch(
         }
         let (item, message) = entry::message(&item);
         let priority = message.as_ref().map_or(0, |message| message.properties.priority.unwrap_or(0));
-        let out = Out { tag, queue: queue.name.clone(), item, priority, slot: slots.take() };
+        let out = Out { tag, queue: queue.name.clone(), item, priority, _slot: slots.take() };
         Some(Delivery::new(message, &queue.name, Box::new(Held::new(&books, out))))
     });
     let batch = Batch(deliveries.collect());

@@ -93,7 +93,7 @@ impl BrokerOptions {
     pub(crate) fn read(config: &Config, query: &Map, db: i64) -> Result<Self, BadOption> {
         let mut options = config.broker.transport_options.0.clone();
         options.extend(query.clone());
-        let mut read = Reader::new("broker_transport_options", &options);
+        let read = Reader::new("broker_transport_options", &options);
         if read.boolean("ack_emulation", true)? {
             // Without it a message would be gone once it is popped, and a crash would lose it.
         } else {
@@ -158,13 +158,13 @@ impl BackendOptions {
             ("additional_connection_errors", "there are no exception classes here"),
         ];
         let redis = &config.redis;
-        let mut read = Reader::new("result_backend_transport_options", &config.result.backend_transport_options.0);
+        let read = Reader::new("result_backend_transport_options", &config.result.backend_transport_options.0);
         let mut prefix = read.text("global_keyprefix")?.unwrap_or_default();
         if !prefix.is_empty() && !prefix.ends_with([':', '_', '-', '.']) {
             prefix.push('_');
         }
         read.finish(WITHOUT_MEANING, REFUSED)?;
-        let mut read = Reader::new("the URL of the result backend", query);
+        let read = Reader::new("the URL of the result backend", query);
         let link = LinkOptions {
             connect_timeout: read.seconds("socket_connect_timeout")?.or(redis.socket_connect_timeout).unwrap_or(CONNECT),
             response_timeout: read.seconds("socket_timeout")?.or(redis.socket_timeout).unwrap_or(PATIENCE),

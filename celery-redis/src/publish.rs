@@ -81,11 +81,13 @@ impl RedisBroker {
         let mut message = message.clone();
         message.properties.delivery_info.exchange.clone_from(&exchange.name);
         message.properties.delivery_info.routing_key.clone_from(routing_key);
-        message.properties.delivery_tag = Uuid::new_v4().to_string();
-        let priority = message.properties.priority.unwrap_or(0);
-        let json = envelope::to_json(&message, self.options().body_encoding);
+        let mut copy = || {
+            message.properties.delivery_tag = Uuid::new_v4().to_string();
+            envelope::to_json(&message, self.options().body_encoding)
+        };
+        let priority = publication.message.properties.priority.unwrap_or(0);
         if exchange.kind == ExchangeKind::Fanout {
-            pipeline.cmd("PUBLISH").arg(keys.channel(&exchange.name, routing_key)).arg(json).ignore();
+            pipeline.cmd("PUBLISH").arg(keys.channel(&exchange.name, routing_key)).arg(copy()).ignore();
             return Ok(());
         }
         let mut queues: Vec<&str> = match tables.get(&exchange.name) {
@@ -105,7 +107,7 @@ impl RedisBroker {
             }
         }
         for queue in queues {
-            pipeline.cmd("LPUSH").arg(keys.list(queue, priority)).arg(&json).ignore();
+            pipeline.cmd("LPUSH").arg(keys.list(queue, priority)).arg(copy()).ignore();
             if let Some(expires) = self.expires(queue) {
                 for list in keys.lists(queue) {
                     pipeline.cmd("PEXPIRE").arg(list).arg(expires).ignore();

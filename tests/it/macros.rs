@@ -47,7 +47,7 @@ async fn run<T: Task>(args: Value, kwargs: Value) -> Result<Value, TaskError> {
 
 async fn failure<T: Task>(args: Value) -> Failure {
     match run::<T>(args, json!({})).await {
-        Err(TaskError::Failed(failure)) => failure,
+        Err(TaskError::Failed(failure)) => *failure,
         other => panic!("{other:?}"),
     }
 }

@@ -1,5 +1,6 @@
 //! The project's own tests: one binary, since every further one is linked anew on each change.
 
+mod autodiscovery;
 mod macros;
 mod services;
 mod tidy;

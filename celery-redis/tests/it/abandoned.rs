@@ -1,0 +1,98 @@
+//! What those who died have left comes back.
+
+use celery_core::broker::Queue;
+use serde_json::{Value, json};
+
+use crate::server::{Space, body, take, take_one};
+
+#[tokio::test]
+async fn what_a_dead_worker_held_is_put_back_by_a_living_one() {
+    let space = Space::new().await;
+    for body in ["one", "two", "three"] {
+        space.publish("q", body).await;
+    }
+    let mut dead = space.consume("q").await;
+    let held = take(&mut dead, 3).await;
+    // For the server it has been silent for ever.
+    let processes: Vec<String> = space.ask("ZRANGE", "celery-processes", &["0", "-1"]).await;
+    let _: u32 = space.ask("ZADD", "celery-processes", &["1", &processes[0]]).await;
+
+    let other = Space::another(&space.prefix, json!({})).await;
+    let mut living = other.consume(&[Queue::named("q")], None).await.unwrap();
+    let mut found: Vec<String> = Vec::new();
+    for delivery in take(&mut living, 3).await {
+        found.push(body(&delivery));
+        // The one that was thought dead acknowledges late: the entry is not its any more.
+        let tag = delivery.message.as_ref().unwrap().properties.delivery_tag.clone();
+        let late = held.iter().any(|it| it.message.as_ref().unwrap().properties.delivery_tag == tag);
+        assert!(late && delivery.message.as_ref().unwrap().properties.delivery_info.redelivered);
+        std::mem::forget(delivery);
+    }
+    for delivery in held {
+        delivery.ack().await.unwrap();
+    }
+    assert_eq!(space.ask::<u32>("HLEN", "unacked", &[]).await, 3);
+    found.sort();
+    assert_eq!(found, ["one", "three", "two"]);
+}
+
+#[tokio::test]
+async fn a_reply_that_nobody_got_is_put_back() {
+    let space = Space::new().await;
+    let mut consumer = space.consume("q").await;
+    space.publish("q", "first").await;
+    let first = take_one(&mut consumer).await;
+    // As if a fetch had been carried out and its reply lost: the server has a tag for us that we never saw.
+    space.publish("q", "lost").await;
+    let process: Vec<String> = space.ask("ZRANGE", "celery-processes", &["0", "-1"]).await;
+    let item: String = space.ask("RPOP", "q", &[]).await;
+    let envelope: Value = serde_json::from_str(&item).unwrap();
+    let tag = envelope["properties"]["delivery_tag"].as_str().unwrap();
+    let _: u32 = space.ask("HSET", "unacked", &[tag, &json!([envelope, "", "q"]).to_string()]).await;
+    let _: u32 = space.ask("ZADD", "unacked_index", &["99999999999", tag]).await;
+    let _: u32 = space.ask("SADD", &format!("celery-held.{}", process[0]), &[tag]).await;
+    // Any deferral wakes the keeper, as a lost connection does.
+    first.defer(celery_core::clock::now() + jiff::SignedDuration::from_secs(60)).await.unwrap();
+    let delivery = take_one(&mut consumer).await;
+    assert_eq!(body(&delivery), "lost");
+    delivery.ack().await.unwrap();
+}
+
+#[tokio::test]
+async fn what_a_python_worker_left_is_put_back_even_without_its_binding() {
+    let space = Space::new().await;
+    let envelope = json!({
+        "body": "aGk=", "content-encoding": "utf-8", "content-type": "text/plain", "headers": {},
+        "properties": {
+            "delivery_info": { "exchange": "gone", "routing_key": "q" }, "priority": 3,
+            "body_encoding": "base64", "delivery_tag": "a-tag"
+        }
+    });
+    let entry = json!([envelope, "gone", "q"]).to_string();
+    let _: u32 = space.ask("HSET", "unacked", &["a-tag", &entry]).await;
+    let _: u32 = space.ask("ZADD", "unacked_index", &["1000.5", "a-tag"]).await;
+    let _: u32 = space.ask("ZADD", "unacked_index", &["1001.5", "no-entry"]).await;
+    let mut consumer = space.consume("q").await;
+    let delivery = take_one(&mut consumer).await;
+    let message = delivery.message.as_ref().unwrap();
+    assert_eq!((&message.body[..], message.properties.priority), (&b"hi"[..], Some(3)));
+    assert!(message.properties.delivery_info.redelivered);
+    assert_eq!(message.properties.delivery_tag, "a-tag");
+    delivery.ack().await.unwrap();
+    assert_eq!(space.ask::<u32>("ZCARD", "unacked_index", &[]).await, 0);
+}
+
+#[tokio::test]
+async fn an_entry_that_is_not_overdue_stays() {
+    let space = Space::new().await;
+    let now = celery_core::clock::now().as_second().to_string();
+    let _: u32 = space.ask("HSET", "unacked", &["t", "[{\"properties\": {}}, \"\", \"q\"]"]).await;
+    let _: u32 = space.ask("ZADD", "unacked_index", &[&now, "t"]).await;
+    let mut consumer = space.consume("q").await;
+    space.publish("q", "mine").await;
+    let delivery = take_one(&mut consumer).await;
+    // The look at the index at the start is over: this deferral was seen by the one after it.
+    delivery.defer(celery_core::clock::now()).await.unwrap();
+    assert_eq!(body(&take_one(&mut consumer).await), "mine");
+    assert_eq!(space.ask::<u32>("HEXISTS", "unacked", &["t"]).await, 1);
+}

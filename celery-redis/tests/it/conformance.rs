@@ -1,0 +1,9 @@
+//! The suites of the seams.
+
+mod broker {
+    celery_core::broker_conformance!(crate::server::broker().await);
+}
+
+mod backend {
+    celery_core::backend_conformance!(crate::server::backend().await);
+}
