@@ -3,6 +3,8 @@
 #![expect(clippy::unwrap_used, reason = "clippy takes a helper of a test for no test")]
 
 mod autodiscovery;
+#[cfg(feature = "cli")]
+mod cli;
 mod macros;
 mod services;
 mod tidy;
