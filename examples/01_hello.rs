@@ -1,4 +1,5 @@
-// Run it with `cargo run --example 01_hello`. It needs no server: everything stays inside this process.
+//! Run it with `cargo run --example 01_hello`. It needs no server: everything stays inside this process.
+
 use celery::{Shutdown, Worker, WorkerOptions, prelude::*};
 
 #[shared_task]

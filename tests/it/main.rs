@@ -1,6 +1,8 @@
 //! The project's own tests: one binary, since every further one is linked anew on each change.
 
 mod autodiscovery;
+#[cfg(feature = "cli")]
+mod cli;
 mod macros;
 mod services;
 mod tidy;
