@@ -11,7 +11,7 @@ pub use self::{
     spec::{BadSignature, Spec},
 };
 
-use std::{fmt, marker::PhantomData, time::Duration};
+use std::{fmt, marker::PhantomData};
 
 use jiff::Timestamp;
 use serde::Serialize;
@@ -144,8 +144,7 @@ impl<In, Out> Signature<In, Out> {
 
     /// Runs it that many seconds from now, at the earliest.
     pub fn countdown(self, seconds: impl Into<f64>) -> Self {
-        let delay = Duration::try_from_secs_f64(seconds.into()).unwrap_or_default();
-        self.set(|options| options.eta = Some(When::In(delay)))
+        self.set(|options| options.eta = Some(When::in_seconds(seconds.into())))
     }
 
     /// Runs it at that time, at the earliest.
@@ -155,8 +154,7 @@ impl<In, Out> Signature<In, Out> {
 
     /// Does not run it unless it starts within that many seconds from now.
     pub fn expires(self, seconds: impl Into<f64>) -> Self {
-        let limit = Duration::try_from_secs_f64(seconds.into()).unwrap_or_default();
-        self.set(|options| options.expires = Some(When::In(limit)))
+        self.set(|options| options.expires = Some(When::in_seconds(seconds.into())))
     }
 
     /// Does not run it unless it starts by that time.
