@@ -10,6 +10,8 @@
 
 #[cfg(feature = "cli")]
 pub mod cli;
+#[cfg(all(feature = "cli", feature = "macros"))]
+pub mod guide;
 pub mod prelude;
 
 pub use celery_core::{
