@@ -27,6 +27,8 @@ pub(crate) fn expand(kind: Kind, args: &Args, task: &TaskFn) -> TokenStream {
         #function
         #task_type
         #(#cfgs)*
+        // The conversion of a task's error is one that its author cannot leave out where it does nothing.
+        #[allow(clippy::useless_conversion)]
         const _: () = {
             #task_impl
             #calling
@@ -65,7 +67,11 @@ enum Calls {
 /// The function as it was.
 fn function(task: &TaskFn) -> TokenStream {
     let TaskFn { attrs, vis, sig, body, .. } = task;
-    body.as_ref().map_or_else(TokenStream::new, |body| quote! { #(#attrs)* #vis #sig #body })
+    // The parameters of a task own what they hold, whether or not it needs them to.
+    body.as_ref().map_or_else(
+        TokenStream::new,
+        |body| quote! { #(#attrs)* #[allow(clippy::needless_pass_by_value)] #vis #sig #body },
+    )
 }
 
 /// The type, with the documentation of the function.
