@@ -26,7 +26,9 @@ fn the_help_lists_the_commands_and_how_to_name_a_package() {
     let output = celery(&["--help"]);
     let help = String::from_utf8_lossy(&output.stdout);
     assert!(output.status.success());
-    for part in ["worker", "call", "result", "inspect", "status", "purge", "report", "-A, --app <PACKAGE>"] {
+    for part in
+        ["worker", "call", "result", "inspect", "status", "purge", "report", "-A, --app <PACKAGE>"]
+    {
         assert!(help.contains(part), "{part} is missing in:\n{help}");
     }
 }

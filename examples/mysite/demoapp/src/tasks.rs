@@ -49,7 +49,9 @@ pub struct DemoError(String);
 
 /// Fails.
 #[shared_task]
-pub fn fail(#[default = "this task always fails".to_owned()] message: String) -> Result<(), DemoError> {
+pub fn fail(
+    #[default = "this task always fails".to_owned()] message: String,
+) -> Result<(), DemoError> {
     Err(DemoError(message))
 }
 

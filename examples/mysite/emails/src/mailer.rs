@@ -63,7 +63,12 @@ impl Mailer {
         let path = self.spool.join(format!("{}.eml", email.id));
         // Written elsewhere and then linked: whoever looks into the folder sees whole mails only.
         let draft = self.spool.join(format!(".{}.{}.draft", email.id, std::process::id()));
-        OpenOptions::new().write(true).create(true).truncate(true).open(&draft)?.write_all(text.as_bytes())?;
+        OpenOptions::new()
+            .write(true)
+            .create(true)
+            .truncate(true)
+            .open(&draft)?
+            .write_all(text.as_bytes())?;
         let linked = fs::hard_link(&draft, &path);
         fs::remove_file(&draft)?;
         match linked {
@@ -90,14 +95,19 @@ impl Mailer {
 
 fn header<'a>(name: &'static str, value: &'a str) -> Result<&'a str, EmailError> {
     let printable = |byte: u8| byte == b' ' || byte.is_ascii_graphic();
-    if value.is_empty() || !value.bytes().all(printable) { Err(EmailError::Header(name)) } else { Ok(value) }
+    if value.is_empty() || !value.bytes().all(printable) {
+        Err(EmailError::Header(name))
+    } else {
+        Ok(value)
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    const EMAIL: Email<'_> = Email { id: "1", to: "ada@example.org", subject: "Hello", body: "One\nTwo ü" };
+    const EMAIL: Email<'_> =
+        Email { id: "1", to: "ada@example.org", subject: "Hello", body: "One\nTwo ü" };
 
     #[test]
     fn a_mail_is_a_message_of_headers_and_text() {
@@ -106,7 +116,9 @@ mod tests {
         let path = mailer.send(EMAIL).unwrap();
         let text = fs::read_to_string(&path).unwrap();
         let (headers, body) = text.split_once("\r\n\r\n").unwrap();
-        assert!(headers.starts_with("From: hello@mysite.example\r\nTo: ada@example.org\r\nSubject: Hello\r\nDate: "));
+        assert!(headers.starts_with(
+            "From: hello@mysite.example\r\nTo: ada@example.org\r\nSubject: Hello\r\nDate: "
+        ));
         assert!(headers.contains("\r\nMessage-ID: <1@mysite.example>\r\n"));
         assert_eq!(body, "One\r\nTwo ü\r\n");
     }
