@@ -1,4 +1,6 @@
-// Run it with `cargo run --example 01_hello`. It needs no server: everything stays inside this process.
+//! Run it with `cargo run --example 01_hello`. It needs no server: everything stays inside this process.
+#![expect(clippy::print_stdout, reason = "an example shows what it does")]
+
 use celery::{Shutdown, Worker, WorkerOptions, prelude::*};
 
 #[shared_task]
@@ -21,7 +23,8 @@ fn parse(text: String) -> Result<i64, std::num::ParseIntError> {
 
 #[tokio::main]
 async fn main() -> Result<(), celery::Error> {
-    let app = Celery::builder("hello").broker("memory://hello").backend("memory://hello").build()?;
+    let app =
+        Celery::builder("hello").broker("memory://hello").backend("memory://hello").build()?;
     app.set_current();
 
     let shutdown = Shutdown::default();

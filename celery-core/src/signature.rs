@@ -317,7 +317,7 @@ impl From<Spec> for Signature<Untyped, Value> {
     }
 }
 
-impl<In: Complete, Out> Signature<In, Out> {
+impl<In, Out> Signature<In, Out> {
     /// Sends the task to its queue and returns a handle of its result.
     ///
     /// # Errors
@@ -326,7 +326,11 @@ impl<In: Complete, Out> Signature<In, Out> {
     ///
     /// # Cancel safety
     /// A call that is dropped may or may not have been sent.
-    pub async fn apply_async(self) -> Result<AsyncResult<Out>, Error> {
+    pub async fn apply_async(self) -> Result<AsyncResult<Out>, Error>
+    where
+        // Here and not on the `impl`, since only then rustc says what the trait has to say.
+        In: Complete,
+    {
         let app = match &self.app {
             Some(app) => app.clone(),
             None => Celery::current()?,

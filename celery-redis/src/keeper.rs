@@ -3,7 +3,6 @@
 
 use std::{
     collections::HashMap,
-    future::Future,
     sync::{Arc, Weak},
     time::Duration,
 };
@@ -58,7 +57,8 @@ pub(crate) async fn run(books: Weak<Books>, wake: Arc<Notify>) {
                 Some(Duration::from_secs(1))
             }
         };
-        let look_at = Instant::now() + next_due.unwrap_or(Duration::MAX).min(books.options.restore_interval);
+        let look_at =
+            Instant::now() + next_due.unwrap_or(Duration::MAX).min(books.options.restore_interval);
         let until = look_at.min(heartbeat_at).min(renew_at.unwrap_or(look_at));
         // Nobody may find the books alive because we sleep.
         drop(books);
@@ -129,11 +129,23 @@ async fn put_back(books: &Books, tags: &[String]) -> Result<(), Fault> {
                 Some(Some(entry)) => {
                     let mut keys = books.keys();
                     keys.push(books.options.keys.list(&entry.routing_key, entry.priority()));
-                    pipeline.add_command(PUT_BACK.command(&keys).arg(tag).arg(entry.into_item()).arg("RPUSH").to_owned());
+                    pipeline.add_command(
+                        PUT_BACK
+                            .command(&keys)
+                            .arg(tag)
+                            .arg(entry.into_item())
+                            .arg("RPUSH")
+                            .to_owned(),
+                    );
                 }
                 // Settled or put back by somebody else, or nothing of ours: only our claim to it goes.
                 None | Some(None) => {
-                    pipeline.add_command(cmd("SREM").arg(books.options.keys.held(&books.process)).arg(tag).to_owned());
+                    pipeline.add_command(
+                        cmd("SREM")
+                            .arg(books.options.keys.held(&books.process))
+                            .arg(tag)
+                            .to_owned(),
+                    );
                 }
             }
             pipeline.ignore();
@@ -150,14 +162,26 @@ async fn put_back(books: &Books, tags: &[String]) -> Result<(), Fault> {
 async fn restore(books: &Books) -> Result<Option<Duration>, Fault> {
     let (index, unacked) = (books.options.keys.unacked_index(), books.options.keys.unacked());
     let visibility_timeout = books.options.visibility_timeout.as_secs_f64();
-    let limit = books.options.restore_limit.and_then(|limit| usize::try_from(limit).ok()).unwrap_or(AT_ONCE);
+    let limit = books
+        .options
+        .restore_limit
+        .and_then(|limit| usize::try_from(limit).ok())
+        .unwrap_or(AT_ONCE);
     loop {
         let ceiling = format!("{:.6}", seconds(clock::now()) - visibility_timeout);
         let mut pipeline = pipe();
-        let overdue = cmd("ZRANGEBYSCORE").arg(&index).arg("-inf").arg(&ceiling).arg("LIMIT").arg(0).arg(limit).to_owned();
+        let overdue = cmd("ZRANGEBYSCORE")
+            .arg(&index)
+            .arg("-inf")
+            .arg(&ceiling)
+            .arg("LIMIT")
+            .arg(0)
+            .arg(limit)
+            .to_owned();
         pipeline.add_command(overdue);
         pipeline.add_command(cmd("ZRANGE").arg(&index).arg(0).arg(0).arg("WITHSCORES").to_owned());
-        let (mut tags, first): (Vec<String>, Vec<(String, f64)>) = books.link.ask_all(&pipeline).await?;
+        let (mut tags, first): (Vec<String>, Vec<(String, f64)>) =
+            books.link.ask_all(&pipeline).await?;
         if tags.is_empty() {
             let due = |(_, score): &(String, f64)| {
                 let wait = score + visibility_timeout - seconds(clock::now());
@@ -167,7 +191,8 @@ async fn restore(books: &Books) -> Result<Option<Duration>, Fault> {
         }
         // Each goes in front of the one before, so that the earliest is served first.
         tags.reverse();
-        let entries: Vec<Option<Vec<u8>>> = books.link.ask(cmd("HMGET").arg(&unacked).arg(&tags)).await?;
+        let entries: Vec<Option<Vec<u8>>> =
+            books.link.ask(cmd("HMGET").arg(&unacked).arg(&tags)).await?;
         let mut bindings = HashMap::new();
         let mut pipeline = pipe();
         for (tag, raw) in tags.iter().zip(&entries) {
@@ -184,12 +209,20 @@ async fn restore(books: &Books) -> Result<Option<Duration>, Fault> {
                 None => Vec::new(),
             };
             let raw = raw.as_deref().unwrap_or_default();
-            pipeline.add_command(RESTORE.command(&keys).arg(tag).arg(&ceiling).arg(raw).arg(item).to_owned());
+            pipeline.add_command(
+                RESTORE.command(&keys).arg(tag).arg(&ceiling).arg(raw).arg(item).to_owned(),
+            );
+        }
+        if pipeline.is_empty() {
+            return Ok(Some(books.options.restore_interval));
         }
         let restored: Vec<u32> = books.link.insist(&pipeline).await?;
-        tracing::debug!("put back {} messages that were due or abandoned", restored.iter().sum::<u32>());
+        tracing::debug!(
+            "put back {} messages that were due or abandoned",
+            restored.iter().sum::<u32>()
+        );
         if restored.len() < limit || books.options.restore_limit.is_some() {
-            return Ok(Some(Duration::from_millis(if restored.is_empty() { 1000 } else { 1 })));
+            return Ok(Some(Duration::from_millis(1)));
         }
     }
 }
@@ -199,30 +232,29 @@ async fn restore(books: &Books) -> Result<Option<Duration>, Fault> {
 /// An entry of ours names its queue. Python's may name an exchange: then it is its bindings that count, and where
 /// there are none, the message goes to the queue that is called like its routing key, as Celery's queues are, rather
 /// than nowhere.
-fn targets<'a>(
-    books: &'a Books,
-    entry: &'a Entry,
-    bindings: &'a mut HashMap<String, Vec<String>>,
-) -> impl Future<Output = Result<Vec<String>, Fault>> + Send + 'a {
-    async move {
-        let keys = &books.options.keys;
-        let list = |queue: &str| keys.list(queue, entry.priority());
-        if entry.exchange.is_empty() {
-            return Ok(vec![list(&entry.routing_key)]);
-        }
-        if !bindings.contains_key(&entry.exchange) {
-            let members = books.link.ask(Cmd::new().arg("SMEMBERS").arg(keys.bindings(&entry.exchange))).await?;
-            bindings.insert(entry.exchange.clone(), members);
-        }
-        let bound = bindings[&entry.exchange].iter().filter_map(|binding| {
-            let topic = binding.split(&keys.sep).nth(1).is_some_and(|pattern| !pattern.is_empty());
-            let kind = if topic { ExchangeKind::Topic } else { ExchangeKind::Direct };
-            keys.bound(binding, kind, &entry.routing_key)
-        });
-        let mut lists: Vec<String> = bound.map(list).collect();
-        if lists.is_empty() {
-            lists.push(list(&entry.routing_key));
-        }
-        Ok(lists)
+async fn targets(
+    books: &Books,
+    entry: &Entry,
+    bindings: &mut HashMap<String, Vec<String>>,
+) -> Result<Vec<String>, Fault> {
+    let keys = &books.options.keys;
+    let list = |queue: &str| keys.list(queue, entry.priority());
+    if entry.exchange.is_empty() {
+        return Ok(vec![list(&entry.routing_key)]);
     }
+    if !bindings.contains_key(&entry.exchange) {
+        let members =
+            books.link.ask(Cmd::new().arg("SMEMBERS").arg(keys.bindings(&entry.exchange))).await?;
+        bindings.insert(entry.exchange.clone(), members);
+    }
+    let bound = bindings[&entry.exchange].iter().filter_map(|binding| {
+        let topic = binding.split(&keys.sep).nth(1).is_some_and(|pattern| !pattern.is_empty());
+        let kind = if topic { ExchangeKind::Topic } else { ExchangeKind::Direct };
+        keys.bound(binding, kind, &entry.routing_key)
+    });
+    let mut lists: Vec<String> = bound.map(list).collect();
+    if lists.is_empty() {
+        lists.push(list(&entry.routing_key));
+    }
+    Ok(lists)
 }

@@ -5,7 +5,7 @@
 //! keys are written:
 //!
 //! - **Nothing is ever outside of the server's books.** A message leaves its queue and enters kombu's `unacked` hash in
-//!   one script ([`scripts`](self)), so that no crash can fall in between.
+//!   one script, so that no crash can fall in between.
 //! - **Waiting takes nothing.** The consumer's connection has the server track the lists that it found empty
 //!   (`CLIENT TRACKING`, Redis 6); the first change to any of them, by whichever client, is pushed to it, and it
 //!   fetches. One connection waits on any number of queues and priorities, nothing is polled, and a wait that is
@@ -54,7 +54,10 @@ const SCHEMES: &[&str] = &["redis", "rediss", "redis+socket"];
 inventory::submit! { BrokerTransport { schemes: SCHEMES, connect: connect_broker } }
 inventory::submit! { BackendTransport { schemes: SCHEMES, connect: connect_backend } }
 
-fn connect_broker(url: &ServerUrl, config: &Config) -> BoxFuture<'static, Result<Arc<dyn Broker>, BrokerError>> {
+fn connect_broker(
+    url: &ServerUrl,
+    config: &Config,
+) -> BoxFuture<'static, Result<Arc<dyn Broker>, BrokerError>> {
     let broker = RedisBroker::new(url, config);
     Box::pin(async move {
         let broker = broker?;
@@ -63,7 +66,10 @@ fn connect_broker(url: &ServerUrl, config: &Config) -> BoxFuture<'static, Result
     })
 }
 
-fn connect_backend(url: &ServerUrl, config: &Config) -> BoxFuture<'static, Result<Arc<dyn Backend>, BackendError>> {
+fn connect_backend(
+    url: &ServerUrl,
+    config: &Config,
+) -> BoxFuture<'static, Result<Arc<dyn Backend>, BackendError>> {
     let backend = RedisBackend::new(url, config);
     Box::pin(async move { Ok(Arc::new(backend?) as Arc<dyn Backend>) })
 }

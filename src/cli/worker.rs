@@ -12,6 +12,7 @@ use std::{
 
 use celery_core::{
     app::Celery,
+    config::WorkerPool,
     worker::{Shutdown, Worker, WorkerOptions},
 };
 use clap::builder::FalseyValueParser;
@@ -35,19 +36,38 @@ pub(super) struct Args {
     #[arg(short = 'n', long, value_name = "NAME", env = "CELERY_WORKER_HOSTNAME")]
     hostname: Option<String>,
     /// Names of queues to take messages from, separated by commas, in place of those of the settings.
-    #[arg(short = 'Q', long, value_name = "NAMES", value_delimiter = ',', env = "CELERY_WORKER_QUEUES")]
+    #[arg(
+        short = 'Q',
+        long,
+        value_name = "NAMES",
+        value_delimiter = ',',
+        env = "CELERY_WORKER_QUEUES"
+    )]
     queues: Option<Vec<String>>,
     /// Names of queues to leave out, separated by commas.
-    #[arg(short = 'X', long, value_name = "NAMES", value_delimiter = ',', env = "CELERY_WORKER_EXCLUDE_QUEUES")]
+    #[arg(
+        short = 'X',
+        long,
+        value_name = "NAMES",
+        value_delimiter = ',',
+        env = "CELERY_WORKER_EXCLUDE_QUEUES"
+    )]
     exclude_queues: Vec<String>,
     /// How many tasks run at once: a number, or `auto` for the number of CPUs.
     #[arg(short, long, value_name = "NUMBER", value_parser = concurrency, env = "CELERY_WORKER_CONCURRENCY")]
     concurrency: Option<Concurrency>,
-    /// How tasks are run.
-    #[arg(short = 'P', long, value_parser = ["async", "solo", "threads"], env = "CELERY_WORKER_POOL")]
+    /// How tasks are run: as many at once as the concurrency says, or one at a time, for debugging.
+    #[arg(short = 'P', long, value_parser = ["async", "solo"], env = "CELERY_WORKER_POOL")]
     pool: Option<String>,
     /// What is logged.
-    #[arg(short, long, value_enum, ignore_case = true, default_value = "WARNING", env = "CELERY_WORKER_LOGLEVEL")]
+    #[arg(
+        short,
+        long,
+        value_enum,
+        ignore_case = true,
+        default_value = "WARNING",
+        env = "CELERY_WORKER_LOGLEVEL"
+    )]
     loglevel: LogLevel,
     /// Where it is logged, in place of standard error. Expands as `--hostname` does, and %p (node name).
     #[arg(short = 'f', long, value_name = "FILE", env = "CELERY_WORKER_LOGFILE")]
@@ -85,14 +105,16 @@ impl Args {
         self.pool.as_deref()
     }
 
-    fn options(&self, node: &str) -> WorkerOptions {
+    fn options(&self, node: &str, pool: WorkerPool) -> WorkerOptions {
         let cpus = || std::thread::available_parallelism().map_or(1, usize::from);
-        let trimmed = |names: &Vec<String>| names.iter().map(|name| name.trim().to_owned()).collect();
+        let trimmed =
+            |names: &Vec<String>| names.iter().map(|name| name.trim().to_owned()).collect();
         WorkerOptions {
             hostname: Some(node.to_owned()),
             queues: self.queues.as_ref().map(trimmed),
             exclude_queues: trimmed(&self.exclude_queues),
             concurrency: match self.concurrency {
+                _ if pool == WorkerPool::Solo => Some(1),
                 Some(Concurrency::Number(number)) => Some(number),
                 Some(Concurrency::Auto) => Some(cpus()),
                 Some(Concurrency::BySettings) | None => None,
@@ -104,15 +126,30 @@ impl Args {
     }
 }
 
-pub(super) async fn run(session: &Session, args: Args, no_color: bool) -> Result<ExitCode, Failure> {
+pub(super) async fn run(
+    session: &Session,
+    args: Args,
+    no_color: bool,
+) -> Result<ExitCode, Failure> {
     let Session { app, output } = session;
     let node = Celery::node_name(args.hostname.as_deref().map(platform::expand_host).as_deref());
     let path = |template: &String| PathBuf::from(platform::expand_node(template, &node));
     if app.config().worker.hijack_root_logger {
         let to = args.logfile.as_ref().map_or(LogTo::StandardError, |file| LogTo::File(path(file)));
-        logging::for_worker(args.loglevel, to, app.config().worker.log_color.filter(|_| !no_color), no_color)?;
+        logging::for_worker(
+            args.loglevel,
+            to,
+            app.config().worker.log_color.filter(|_| !no_color),
+            no_color,
+        )?;
     }
-    let worker = Worker::new(app, args.options(&node))?;
+    let pool = app.config().worker.pool;
+    if pool == WorkerPool::Threads {
+        return Err(Failure::new(
+            "there is no pool `threads` in this version; leave `worker_pool` out: tasks that are no `async fn` run on threads in the pool `async` too",
+        ));
+    }
+    let worker = Worker::new(app, args.options(&node, pool))?;
     let _pidfile = args.pidfile.as_ref().map(|file| PidFile::create(path(file))).transpose()?;
     if args.purge {
         purge(app, &worker, *output).await?;

@@ -1,9 +1,12 @@
 //! The project's own tests: one binary, since every further one is linked anew on each change.
 
 mod acks;
+mod autodiscovery;
 mod bad_input;
 mod calling;
 mod circle;
+#[cfg(feature = "cli")]
+mod cli;
 mod concurrency;
 mod failures;
 mod follow;

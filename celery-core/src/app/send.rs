@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use jiff::Timestamp;
+use jiff::{Timestamp, tz::TimeZone};
 use uuid::Uuid;
 
 use super::Celery;
@@ -152,7 +152,7 @@ impl Celery {
         changes: Retry,
     ) -> Outgoing {
         let zone = self.time_zone();
-        let expires = message.expires(&zone).ok().flatten();
+        let expires = message.expires(&TimeZone::UTC).ok().flatten();
         let message = message.retry(RetryChanges {
             eta: Some(date::format(eta, &zone)),
             args: changes.args,

@@ -6,6 +6,7 @@
 
 use std::{error::Error as StdError, pin::Pin, sync::Arc, time::Duration};
 
+use jiff::tz::TimeZone;
 use tokio::sync::OwnedSemaphorePermit;
 
 use super::{
@@ -71,7 +72,7 @@ pub(super) fn receive(node: &Arc<Node>, mut delivery: Delivery) -> Received {
         return Received::Refused(Box::pin(refuse_unregistered(node, delivery, message)));
     };
     tracing::info!(target: "celery::worker", "task {}[{}] received", name(&message), message.id);
-    match admission(&node, &message) {
+    match admission(&message) {
         Admission::Run => Received::Run(Box::new(Request { node, task, message, delivery })),
         Admission::Defer(eta) => {
             tracing::debug!(id = message.id, %eta, "the task waits in the broker until it is due");
@@ -86,7 +87,7 @@ impl Request {
     pub(super) async fn run(self, slot: OwnedSemaphorePermit) {
         let Self { node, task, message, delivery } = self;
         // It may have waited for its slot.
-        if admission(&node, &message) == Admission::Expired {
+        if admission(&message) == Admission::Expired {
             return expire(node, task, delivery, message).await;
         }
         let rules = Rules::new(&node, &task.options, &message);
@@ -192,9 +193,10 @@ impl Rules {
     }
 }
 
-fn admission(node: &Node, message: &TaskMessage) -> Admission {
-    let zone = node.app.time_zone();
-    // Dates were checked when the message was read.
+fn admission(message: &TaskMessage) -> Admission {
+    // Dates were checked when the message was read. One without an offset is in UTC for Celery, whatever its
+    // `timezone` says.
+    let zone = TimeZone::UTC;
     let candidate = Candidate {
         eta: message.eta(&zone).ok().flatten(),
         expires: message.expires(&zone).ok().flatten(),
