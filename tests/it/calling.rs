@@ -39,7 +39,7 @@ async fn a_plain_call_is_seen_as_celery_sends_it() {
 
 #[tokio::test(start_paused = true)]
 async fn each_option_of_a_call_reaches_the_task() {
-    let circle = Circle::new();
+    let circle = Circle::with(json!({"accept_content": ["json", "msgpack", "yaml"]}));
     let _worker = circle.worker();
     let call = || Note::s(json!("x"));
     let check = async |call, expected: Value| {

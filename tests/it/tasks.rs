@@ -53,6 +53,9 @@ pub(super) async fn note(task: &Context, value: Value, #[state] probe: Probe) ->
 fn request(task: &Context) -> Value {
     let request = task.request();
     let headers = &request.headers;
+    let mut added = task.headers().clone();
+    // kombu's word for a message that was out before, as one is that waited until it was due.
+    added.remove("redelivered");
     json!({
         "id": task.id(),
         "task": task.task_name(),
@@ -70,7 +73,7 @@ fn request(task: &Context) -> Value {
         "ignore_result": headers.ignore_result,
         "argsrepr": headers.argsrepr,
         "kwargsrepr": headers.kwargsrepr,
-        "headers": task.headers(),
+        "headers": added,
         "hostname": task.hostname(),
         "reply_to": request.reply_to,
         "correlation_id": request.correlation_id,
