@@ -42,7 +42,8 @@ pub(super) fn after_success(app: &Celery, context: &Context, result: &Value) -> 
         }
         follows.goes_on = follows.outgoing.len() > sent;
         if !follows.goes_on {
-            let reason = "the next step of the chain could not be sent; the log of the worker says why";
+            let reason =
+                "the next step of the chain could not be sent; the log of the worker says why";
             follows.broken = Some(broken(reason));
         }
     }

@@ -31,7 +31,10 @@ pub(super) fn install_hook() {
 pub(super) fn discard<T>(rest: T) {
     if let Err(payload) = panic::catch_unwind(panic::AssertUnwindSafe(|| drop(rest))) {
         let failure = failure(&*payload);
-        tracing::error!(traceback = failure.traceback, "a task that was stopped panicked as it was dropped");
+        tracing::error!(
+            traceback = failure.traceback,
+            "a task that was stopped panicked as it was dropped"
+        );
     }
 }
 

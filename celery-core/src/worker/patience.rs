@@ -67,12 +67,7 @@ impl Node {
     ///
     /// From the first failure on it takes a slot as soon as one is free: during an outage what is left to do does not
     /// pile up, since there are only so many slots.
-    async fn persist<F>(
-        &self,
-        what: &str,
-        id: &str,
-        attempt: impl Fn() -> F,
-    ) -> Result<(), Undone>
+    async fn persist<F>(&self, what: &str, id: &str, attempt: impl Fn() -> F) -> Result<(), Undone>
     where
         F: Future<Output = Result<(), Error>>,
     {

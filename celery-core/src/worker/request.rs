@@ -115,7 +115,11 @@ impl Request {
             let stored = app.store_state(request, State::Started, meta, Vec::new(), &node.hostname);
             if let Err(error) = stored.await {
                 // The task does not wait for a backend that is away.
-                tracing::warn!(id = request.id, error = &error as &dyn StdError, "could not store that a task has started");
+                tracing::warn!(
+                    id = request.id,
+                    error = &error as &dyn StdError,
+                    "could not store that a task has started"
+                );
             }
         }
         let began = tokio::time::Instant::now();
@@ -272,6 +276,7 @@ async fn carry_out(
 struct Stopped;
 
 /// What cannot be done has been logged, and the rest goes on without it.
+#[expect(clippy::needless_pass_by_value, reason = "it takes the place of a `?`")]
 fn go_on(done: Result<(), Undone>) -> Result<(), Stopped> {
     match done {
         Err(Undone::Stopped) => Err(Stopped),
@@ -402,7 +407,8 @@ async fn refuse_unregistered(node: Arc<Node>, delivery: Delivery, message: TaskM
     tracing::error!(target: "celery::worker", "task {}[{}] is not registered; the message is quarantined", message.task, message.id);
     let exception = Exception::new("NotRegistered", "celery.exceptions", message.task.clone());
     let stored = store_unrun(&node, message, State::Failure, exception).await;
-    settle(delivery, stored.map_or(Settlement::HandBack, |()| Settlement::Quarantine(reason))).await;
+    settle(delivery, stored.map_or(Settlement::HandBack, |()| Settlement::Quarantine(reason)))
+        .await;
 }
 
 /// A message that cannot be read is kept where a person can find it, and who waits for its result is told, which
@@ -423,7 +429,8 @@ async fn refuse(node: Arc<Node>, delivery: Delivery, error: ProtocolError) {
         let exception = Exception::new(kind, module, reason.clone());
         stored = store_unrun(&node, message, State::Failure, exception).await;
     }
-    settle(delivery, stored.map_or(Settlement::HandBack, |()| Settlement::Quarantine(reason))).await;
+    settle(delivery, stored.map_or(Settlement::HandBack, |()| Settlement::Quarantine(reason)))
+        .await;
 }
 
 /// Stores the end of a task that was not run. The rest of its chain shares it, which Celery leaves pending for ever.
