@@ -5,6 +5,8 @@
 mod autodiscovery;
 #[cfg(feature = "cli")]
 mod cli;
+#[cfg(feature = "macros")]
+mod examples;
 mod macros;
 mod services;
 mod tidy;
