@@ -1,13 +1,24 @@
 //! The project's own tests: one binary, since every further one is linked anew on each change.
 
-#![expect(clippy::unwrap_used, reason = "clippy takes a helper of a test for no test")]
-
+mod acks;
 mod autodiscovery;
-#[cfg(feature = "cli")]
+mod bad_input;
+mod calling;
+mod circle;
 mod cli;
-#[cfg(feature = "macros")]
+mod concurrency;
 mod examples;
+mod failures;
+mod follow;
+mod harness;
+mod limits;
 mod macros;
+mod mutations;
+mod outage;
+mod retry;
+mod routing;
 mod services;
+mod shutdown;
+mod tasks;
 mod tidy;
 mod ui;
