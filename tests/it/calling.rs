@@ -3,10 +3,7 @@
 use celery::core::broker::Prefetch;
 use serde_json::{Value, json};
 
-use crate::{
-    harness::Circle,
-    tasks::*,
-};
+use crate::{harness::Circle, tasks::*};
 
 /// Runs the call, and returns what the task saw of its request.
 async fn seen<I: celery::core::signature::Complete, O>(
@@ -49,7 +46,8 @@ async fn each_option_of_a_call_reaches_the_task() {
         }
     };
     check(call().task_id("my-own-id"), json!({"id": "my-own-id", "root_id": "my-own-id"})).await;
-    check(call().shadow("pretty name"), json!({"shadow": "pretty name", "task": "it.tasks.note"})).await;
+    check(call().shadow("pretty name"), json!({"shadow": "pretty name", "task": "it.tasks.note"}))
+        .await;
     check(call().priority(6), json!({"priority": 6})).await;
     check(
         call().header("x-trace", "abc").header("nested", json!({"a": 1})),
@@ -134,7 +132,9 @@ async fn a_countdown_that_no_clock_can_tell_does_no_harm() {
 #[tokio::test(start_paused = true)]
 async fn a_serializer_that_does_not_exist_is_named() {
     let circle = Circle::new();
-    let error = |result: Result<_, celery::Error>| result.map(|_: celery::AsyncResult<i64>| ()).unwrap_err().to_string();
+    let error = |result: Result<_, celery::Error>| {
+        result.map(|_: celery::AsyncResult<i64>| ()).unwrap_err().to_string()
+    };
     let call = || Add::s(1, 1).with_app(&circle.app);
     assert!(error(call().serializer("jsn").apply_async().await).contains("jsn"));
     assert!(error(call().compression("zup").apply_async().await).contains("zup"));

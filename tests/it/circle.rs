@@ -22,15 +22,23 @@ fn neutral(mut document: Value) -> String {
     let map = document.as_object_mut().unwrap();
     let id = map["task_id"].as_str().unwrap().to_owned();
     map["task_id"] = "<id>".into();
-    for (key, to) in [("traceback", "<text>"), ("date_done", "<date>"), ("parent_id", "<parent>"), ("group_id", "<group>")] {
+    for (key, to) in [
+        ("traceback", "<text>"),
+        ("date_done", "<date>"),
+        ("parent_id", "<parent>"),
+        ("group_id", "<group>"),
+    ] {
         if map.get(key).is_some_and(Value::is_string) {
             map[key] = to.into();
         }
     }
     if let Some(result) = map["result"].as_object_mut() {
-        let keys = [("pid", json!(1)), ("hostname", json!("<node>")), ("exc_type", json!("<type>"))];
+        let keys =
+            [("pid", json!(1)), ("hostname", json!("<node>")), ("exc_type", json!("<type>"))];
         for (key, to) in keys.into_iter().chain([("exc_module", json!("<module>"))]) {
-            if result.contains_key(key) && (result.get("exc_module") != Some(&json!("celery.exceptions"))) {
+            if result.contains_key(key)
+                && (result.get("exc_module") != Some(&json!("celery.exceptions")))
+            {
                 result[key] = to;
             }
         }
@@ -64,11 +72,16 @@ async fn arguments_come_by_position_by_name_mixed_or_not_at_all() {
     };
     assert_eq!(greet(json!(["you"]), json!({})).await.unwrap(), "hello you");
     assert_eq!(greet(json!([]), json!({"name": "you"})).await.unwrap(), "hello you");
-    assert_eq!(greet(json!(["you"]), json!({"end": "!", "word": "bye"})).await.unwrap(), "bye you!");
+    assert_eq!(
+        greet(json!(["you"]), json!({"end": "!", "word": "bye"})).await.unwrap(),
+        "bye you!"
+    );
     assert_eq!(greet(json!(["you", "bye", null]), json!({})).await.unwrap(), "bye you");
 
     let complaint = async |args, kwargs| {
-        let Err(Error::Task { exception, .. }) = greet(args, kwargs).await else { panic!("no failure") };
+        let Err(Error::Task { exception, .. }) = greet(args, kwargs).await else {
+            panic!("no failure")
+        };
         assert_eq!((&*exception.exc_type, &*exception.exc_module), ("TypeError", "builtins"));
         exception.message()
     };
@@ -95,9 +108,23 @@ async fn arguments_come_by_position_by_name_mixed_or_not_at_all() {
 async fn what_is_stored_is_what_celery_stores() {
     let circle = Circle::new();
     let worker = circle.worker();
-    let check = |document: Value, case: &str| assert_eq!(neutral(document), neutral(golden(case)), "{case}");
+    let check = |document: Value, case: &str| {
+        assert_eq!(neutral(document), neutral(golden(case)), "{case}")
+    };
 
-    for case in ["int", "float", "str", "none", "bool", "list", "dict", "datetime", "decimal", "uuid", "bytes_binary"] {
+    for case in [
+        "int",
+        "float",
+        "str",
+        "none",
+        "bool",
+        "list",
+        "dict",
+        "datetime",
+        "decimal",
+        "uuid",
+        "bytes_binary",
+    ] {
         let case = format!("success_{case}");
         let value = golden(&case)["result"].clone();
         check(circle.done(Echo::s(value)).await, &case);
@@ -129,8 +156,15 @@ async fn a_failure_is_named_in_full() {
         json!({"exc_type": "OutOfCheese", "exc_message": ["no cheese"], "exc_module": "it.tasks"})
     );
     let traceback = document["traceback"].as_str().unwrap();
-    assert!(traceback.starts_with("Traceback (most recent call last):\n  File \"tests/it/tasks.rs\", line "), "{traceback}");
-    assert!(traceback.ends_with(", in it.tasks.fail\nit.tasks.OutOfCheese: no cheese\n"), "{traceback}");
+    assert!(
+        traceback
+            .starts_with("Traceback (most recent call last):\n  File \"tests/it/tasks.rs\", line "),
+        "{traceback}"
+    );
+    assert!(
+        traceback.ends_with(", in it.tasks.fail\nit.tasks.OutOfCheese: no cheese\n"),
+        "{traceback}"
+    );
     assert_eq!(
         circle.done(SoftRaised::s()).await["result"],
         json!({"exc_type": "SoftTimeLimitExceeded", "exc_message": [], "exc_module": "billiard.exceptions"})
@@ -153,7 +187,10 @@ async fn each_state_on_the_way_is_stored() {
     assert_eq!(neutral(started), neutral(golden("started")));
     circle.probe.open(1);
     circle.probe.noted(2).await;
-    assert_eq!(neutral(circle.stored_now(result.id()).await.unwrap()), neutral(golden("custom_state")));
+    assert_eq!(
+        neutral(circle.stored_now(result.id()).await.unwrap()),
+        neutral(golden("custom_state"))
+    );
     assert_eq!(result.info().await.unwrap(), json!({"done": 1, "total": 2}));
     assert!(!result.ready().await.unwrap());
     circle.probe.open(1);
@@ -221,7 +258,10 @@ async fn a_failure_elsewhere_comes_back_as_data() {
     let result = circle.call(Fail::s("cheese".to_owned())).await;
     let Err(error) = result.get().await else { panic!("no failure") };
     let exception = error.exception().unwrap();
-    assert_eq!((&*exception.exc_type, exception.message()), ("OutOfCheese", "no cheese".to_owned()));
+    assert_eq!(
+        (&*exception.exc_type, exception.message()),
+        ("OutOfCheese", "no cheese".to_owned())
+    );
     let Error::Task { traceback, .. } = &error else { panic!("{error}") };
     assert!(traceback.as_ref().unwrap().contains("tests/it/tasks.rs"));
     assert_eq!(error.to_string(), format!("task {} raised OutOfCheese: no cheese", result.id()));

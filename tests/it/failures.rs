@@ -16,7 +16,11 @@ async fn a_panic_is_a_failure_with_its_message_place_and_backtrace() {
             json!({"exc_type": "Panic", "exc_message": [message], "exc_module": "rust"})
         );
         let traceback = document["traceback"].as_str().unwrap();
-        assert!(traceback.starts_with("Traceback (most recent call last):\npanicked at tests/it/tasks.rs:"), "{traceback}");
+        assert!(
+            traceback
+                .starts_with("Traceback (most recent call last):\npanicked at tests/it/tasks.rs:"),
+            "{traceback}"
+        );
         assert!(traceback.contains("it::tasks::"), "{traceback}");
         assert!(traceback.ends_with(&format!("rust.Panic: {message}\n")), "{traceback}");
         // It goes on with the next.
@@ -32,7 +36,9 @@ async fn a_panic_is_a_failure_with_its_message_place_and_backtrace() {
 async fn an_ignored_run_leaves_no_trace_and_calls_nobody() {
     let circle = Circle::new();
     let worker = circle.worker();
-    let result = circle.call(Ignores::s().link(Note::si(json!("link"))).link_error(Note::si(json!("error")))).await;
+    let result = circle
+        .call(Ignores::s().link(Note::si(json!("link"))).link_error(Note::si(json!("error"))))
+        .await;
     circle.done(Add::s(1, 1)).await;
     worker.stop().await;
     assert_eq!(circle.stored_now(result.id()).await, None);
@@ -68,7 +74,13 @@ async fn a_task_that_nobody_knows_fails_and_its_message_is_kept() {
     assert_eq!(circle.stored_now(ignored.id()).await, None);
     let kept = circle.quarantined("celery").await;
     assert_eq!(kept.len(), 2);
-    assert!(kept[0].reason.starts_with("task `no.such.task` is not registered on w1@test; link the crate"), "{}", kept[0].reason);
+    assert!(
+        kept[0]
+            .reason
+            .starts_with("task `no.such.task` is not registered on w1@test; link the crate"),
+        "{}",
+        kept[0].reason
+    );
     // It can be put back as it is once somebody knows it.
     let message = celery::core::envelope::from_json(&kept[0].raw).unwrap();
     assert_eq!(message.headers["task"], "no.such.task");

@@ -21,7 +21,9 @@ async fn the_backoff_doubles_and_the_task_stays_the_same() {
         assert_eq!(run["root_id"], result.id());
         assert_eq!(run["retries"], retries);
         assert_eq!(run["parent_id"], if retries == 0 { Value::Null } else { result.id().into() });
-        for key in ["args", "headers", "shadow", "priority", "reply_to", "routing_key", "ignore_result"] {
+        for key in
+            ["args", "headers", "shadow", "priority", "reply_to", "routing_key", "ignore_result"]
+        {
             assert_eq!(run[key], runs[0][key], "{key}");
         }
     }

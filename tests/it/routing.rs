@@ -16,22 +16,29 @@ async fn a_route_by_glob_by_name_and_by_pattern_leads_to_its_queue() {
     circle.call(Flaky::s(1)).await;
     circle.call(Add::s(1, 1)).await;
     circle.call(Mul::s(1, 1).queue("by-hand")).await;
-    for (queue, count) in [("products", 1), ("failing", 2), ("main", 1), ("by-hand", 1), ("celery", 0)] {
+    for (queue, count) in
+        [("products", 1), ("failing", 2), ("main", 1), ("by-hand", 1), ("celery", 0)]
+    {
         assert_eq!(circle.waiting(queue).await, count, "{queue}");
     }
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_worker_serves_the_queues_that_it_is_told_to() {
-    let circle = Circle::with(json!({"task_queues": ["one", "two", "three"], "task_default_queue": "one"}));
+    let circle =
+        Circle::with(json!({"task_queues": ["one", "two", "three"], "task_default_queue": "one"}));
     let queues = |options| {
         let worker = Worker::new(&circle.app, options).unwrap();
         worker.queues().iter().map(|queue| queue.name.clone()).collect::<Vec<_>>()
     };
     let named = |names: &[&str]| Some(names.iter().map(|&name| name.to_owned()).collect());
     assert_eq!(queues(WorkerOptions::default()), ["one", "two", "three"]);
-    assert_eq!(queues(WorkerOptions { queues: named(&["two"]), ..WorkerOptions::default() }), ["two"]);
-    let without = WorkerOptions { exclude_queues: vec!["two".to_owned()], ..WorkerOptions::default() };
+    assert_eq!(
+        queues(WorkerOptions { queues: named(&["two"]), ..WorkerOptions::default() }),
+        ["two"]
+    );
+    let without =
+        WorkerOptions { exclude_queues: vec!["two".to_owned()], ..WorkerOptions::default() };
     assert_eq!(queues(without), ["one", "three"]);
     let none = WorkerOptions {
         queues: named(&["two"]),
@@ -40,7 +47,8 @@ async fn a_worker_serves_the_queues_that_it_is_told_to() {
     };
     assert!(Worker::new(&circle.app, none).unwrap_err().to_string().contains("no queue is left"));
 
-    let _worker = circle.worker_with(WorkerOptions { queues: named(&["two"]), ..WorkerOptions::default() });
+    let _worker =
+        circle.worker_with(WorkerOptions { queues: named(&["two"]), ..WorkerOptions::default() });
     assert_eq!(circle.done(Add::s(1, 1).queue("two")).await["result"], 2);
     let waits = circle.call(Add::s(1, 1)).await;
     assert_eq!(circle.done(Add::s(2, 1).queue("two")).await["result"], 3);
