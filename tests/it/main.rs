@@ -1,5 +1,7 @@
 //! The project's own tests: one binary, since every further one is linked anew on each change.
 
+#![expect(clippy::unwrap_used, reason = "clippy takes a helper of a test for no test")]
+
 mod acks;
 mod autodiscovery;
 mod bad_input;
@@ -8,6 +10,8 @@ mod circle;
 #[cfg(feature = "cli")]
 mod cli;
 mod concurrency;
+#[cfg(feature = "macros")]
+mod examples;
 mod failures;
 mod follow;
 mod harness;

@@ -33,7 +33,7 @@ pub(super) async fn run(
         };
         let error = match consumer {
             Ok(mut consumer) => {
-                tracing::debug!(queues = queues.len(), "consuming");
+                tracing::info!(target: "celery::worker", "{} ready.", node.hostname);
                 outage.established = true;
                 let began = Instant::now();
                 match work.consume(consumer.as_mut(), shutdown, &mut outage).await {

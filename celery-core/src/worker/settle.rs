@@ -65,6 +65,7 @@ pub(super) async fn carry_out(
 pub(super) struct Stopped;
 
 /// What cannot be done has been logged, and the rest goes on without it.
+#[expect(clippy::needless_pass_by_value, reason = "it takes the place of a `?`")]
 pub(super) fn go_on(done: Result<(), Undone>) -> Result<(), Stopped> {
     match done {
         Err(Undone::Stopped) => Err(Stopped),

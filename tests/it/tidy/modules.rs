@@ -23,12 +23,26 @@ const GROUPS: [(&str, &[&str]); 4] = [
             "state",
             "exception",
             "retry",
+            "queue",
             "routing",
             "config",
         ],
     ),
     ("seams", &["clock", "broker", "backend", "transport", "memory", "conformance"]),
-    ("calling", &["error", "app", "context", "task", "registry", "signature", "result", "control", "macro_support"]),
+    (
+        "calling",
+        &[
+            "error",
+            "app",
+            "context",
+            "task",
+            "registry",
+            "signature",
+            "result",
+            "control",
+            "macro_support",
+        ],
+    ),
     ("running", &["worker"]),
 ];
 
