@@ -18,6 +18,7 @@ mod harness;
 mod limits;
 mod macros;
 mod mutations;
+mod on_redis;
 mod outage;
 mod retry;
 mod routing;
