@@ -33,10 +33,9 @@ async fn the_backoff_doubles_and_the_task_stays_the_same() {
 async fn a_backoff_of_days_takes_a_test_no_time() {
     let circle = Circle::new();
     let _worker = circle.worker();
-    let (start, real) = (Instant::now(), std::time::SystemTime::UNIX_EPOCH);
+    let start = Instant::now();
     assert_eq!(circle.done(Asks::s("tomorrow".to_owned())).await["status"], "FAILURE");
     assert_eq!(start.elapsed().as_secs(), 2 * 86_400);
-    assert_eq!(real, std::time::SystemTime::UNIX_EPOCH);
 }
 
 #[tokio::test(start_paused = true)]
