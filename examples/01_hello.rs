@@ -21,7 +21,8 @@ fn parse(text: String) -> Result<i64, std::num::ParseIntError> {
 
 #[tokio::main]
 async fn main() -> Result<(), celery::Error> {
-    let app = Celery::builder("hello").broker("memory://hello").backend("memory://hello").build()?;
+    let app =
+        Celery::builder("hello").broker("memory://hello").backend("memory://hello").build()?;
     app.set_current();
 
     let shutdown = Shutdown::default();

@@ -64,7 +64,11 @@ where
 
 /// Celery's command line.
 #[derive(Debug, Parser)]
-#[command(version, about = "Calls tasks, runs them, and looks after the workers that do.", disable_help_subcommand = false)]
+#[command(
+    version,
+    about = "Calls tasks, runs them, and looks after the workers that do.",
+    disable_help_subcommand = false
+)]
 #[command(arg_required_else_help = true)]
 struct Cli {
     /// URL of the broker, in place of the one in the settings.
@@ -120,7 +124,10 @@ impl Cli {
         let output = Output::new(self.no_color, self.quiet);
         let app = self.overrides().scope(app).map_err(|error| {
             let error: Box<dyn Error + Send + Sync> = error.into();
-            Failure::new(format!("could not build the app: {}", failure::with_sources(error.as_ref())))
+            Failure::new(format!(
+                "could not build the app: {}",
+                failure::with_sources(error.as_ref())
+            ))
         })?;
         app.set_current();
         let session = Session { app, output };
@@ -128,7 +135,9 @@ impl Cli {
             logging::for_clients(self.no_color);
         }
         let done = match self.command {
-            Command::Worker(args) => return Box::pin(worker::run(&session, *args, self.no_color)).await,
+            Command::Worker(args) => {
+                return Box::pin(worker::run(&session, *args, self.no_color)).await;
+            }
             Command::Call(args) => call::run(&session, args).await,
             Command::Result(args) => result::run(&session, args).await,
             Command::Inspect(args) => inspect::run(&session, args).await,
@@ -152,7 +161,10 @@ impl Cli {
         Overrides {
             broker_url: self.broker.clone(),
             result_backend: self.result_backend.clone(),
-            settings: pool.map(|pool| ("worker_pool".to_owned(), Value::from(pool))).into_iter().collect(),
+            settings: pool
+                .map(|pool| ("worker_pool".to_owned(), Value::from(pool)))
+                .into_iter()
+                .collect(),
         }
     }
 }

@@ -12,6 +12,8 @@
 pub mod cli;
 pub mod prelude;
 
+/// The parts that are seldom needed: seams for drivers, messages, settings, values.
+pub use celery_core as core;
 pub use celery_core::{
     app::{Builder, Celery},
     config::Config,
@@ -26,8 +28,6 @@ pub use celery_core::{
     task::{Failure, Ignore, Reject, Retry, SoftTimeLimitExceeded, Task, TaskError},
     worker::{Shutdown, Worker, WorkerOptions},
 };
-/// The parts that are seldom needed: seams for drivers, messages, settings, values.
-pub use celery_core as core;
 #[cfg(feature = "macros")]
 pub use celery_macros::{remote_task, shared_task, task};
 /// The Redis broker and result backend. Naming the crate here is what links it into your program.

@@ -7,8 +7,8 @@ use celery_core::{
 use deadpool_redis::redis;
 use percent_encoding::percent_decode_str;
 use redis::{
-    Client, ClientTlsConfig, ConnectionAddr, ConnectionInfo, IntoConnectionInfo, ProtocolVersion, RedisConnectionInfo,
-    TlsCertificates,
+    Client, ClientTlsConfig, ConnectionAddr, ConnectionInfo, IntoConnectionInfo, ProtocolVersion,
+    RedisConnectionInfo, TlsCertificates,
 };
 use serde_json::json;
 use url::Url;
@@ -44,9 +44,13 @@ impl Address {
 
     fn read(url: &ServerUrl, role: Role, config: &Config) -> Result<Self, BadOption> {
         let shown = url.to_string();
-        let no_url = |why: String| BadOption(format!("`{shown}` is no URL of a Redis server: {why}"));
+        let no_url =
+            |why: String| BadOption(format!("`{shown}` is no URL of a Redis server: {why}"));
         let parsed = parse(url.expose()).map_err(no_url)?;
-        let mut query: Map = parsed.query_pairs().map(|(name, value)| (name.into_owned(), from_text(&value))).collect();
+        let mut query: Map = parsed
+            .query_pairs()
+            .map(|(name, value)| (name.into_owned(), from_text(&value)))
+            .collect();
 
         let is_socket = url.scheme() == "redis+socket";
         let from_query = ssl_from(&mut query).map_err(no_url)?;
@@ -79,22 +83,25 @@ impl Address {
             (None, true) => String::new(),
             (None, false) => path.clone(),
         };
-        let db = match db.trim_matches(['/', '"']) {
-            "" => i64::from(fallback(role, config.redis.db).unwrap_or(0)),
-            text => text
-                .parse()
-                .ok()
-                .filter(|db| *db >= 0)
-                .ok_or_else(|| no_url(format!("the database is a number from 0, not `{text}`")))?,
-        };
+        let db =
+            match db.trim_matches(['/', '"']) {
+                "" => i64::from(fallback(role, config.redis.db).unwrap_or(0)),
+                text => text.parse().ok().filter(|db| *db >= 0).ok_or_else(|| {
+                    no_url(format!("the database is a number from 0, not `{text}`"))
+                })?,
+            };
 
         let addr = if is_socket {
             ConnectionAddr::Unix(path.into())
         } else {
-            let host = parsed.host_str().filter(|host| !host.is_empty()).map(|host| host.trim_matches(['[', ']']));
+            let host = parsed
+                .host_str()
+                .filter(|host| !host.is_empty())
+                .map(|host| host.trim_matches(['[', ']']));
             let host = match host {
                 Some(host) => host.to_owned(),
-                None => fallback(role, config.redis.host.clone()).unwrap_or_else(|| "127.0.0.1".to_owned()),
+                None => fallback(role, config.redis.host.clone())
+                    .unwrap_or_else(|| "127.0.0.1".to_owned()),
             };
             let port = parsed.port().or(fallback(role, config.redis.port)).unwrap_or(6379);
             match &tls {
@@ -107,18 +114,23 @@ impl Address {
         };
 
         let decode = |text: &str| percent_decode_str(text).decode_utf8_lossy().into_owned();
-        let mut login = RedisConnectionInfo::default().set_db(db).set_protocol(ProtocolVersion::RESP3);
+        let mut login =
+            RedisConnectionInfo::default().set_db(db).set_protocol(ProtocolVersion::RESP3);
         let username = Some(decode(parsed.username())).filter(|name| !name.is_empty());
         if let Some(username) = username.or_else(|| fallback(role, config.redis.username.clone())) {
             login = login.set_username(username);
         }
         let password = parsed.password().map(decode);
-        let password =
-            password.or_else(|| fallback(role, config.redis.password.as_ref().map(|it| it.expose().to_owned())));
+        let password = password.or_else(|| {
+            fallback(role, config.redis.password.as_ref().map(|it| it.expose().to_owned()))
+        });
         if let Some(password) = password {
             login = login.set_password(password);
         }
-        let info = addr.into_connection_info().map_err(|error| no_url(error.to_string()))?.set_redis_settings(login);
+        let info = addr
+            .into_connection_info()
+            .map_err(|error| no_url(error.to_string()))?
+            .set_redis_settings(login);
         let info = match &tls {
             Some(ssl) => with_certificates(info, ssl)?,
             None => info,
@@ -138,17 +150,20 @@ fn parse(text: &str) -> Result<Url, String> {
         let (scheme, rest) = text.split_once("://").ok_or_else(|| error.to_string())?;
         let at = rest.find(['/', '?']).unwrap_or(rest.len());
         let (authority, tail) = rest.split_at(at);
-        let (login, host) = authority.rsplit_once('@').map_or(("", authority), |(login, host)| (login, host));
+        let (login, host) =
+            authority.rsplit_once('@').map_or(("", authority), |(login, host)| (login, host));
         if !host.is_empty() && !host.starts_with(':') {
             return Err(error.to_string());
         }
         let login = if login.is_empty() { String::new() } else { format!("{login}@") };
-        Url::parse(&format!("{scheme}://{login}127.0.0.1{host}{tail}")).map_err(|error| error.to_string())
+        Url::parse(&format!("{scheme}://{login}127.0.0.1{host}{tail}"))
+            .map_err(|error| error.to_string())
     })
 }
 
 fn ssl_from(query: &mut Map) -> Result<Option<SslOptions>, String> {
-    let names: Vec<String> = query.keys().filter(|name| name.starts_with("ssl_")).cloned().collect();
+    let names: Vec<String> =
+        query.keys().filter(|name| name.starts_with("ssl_")).cloned().collect();
     if names.is_empty() {
         return Ok(None);
     }
@@ -158,15 +173,19 @@ fn ssl_from(query: &mut Map) -> Result<Option<SslOptions>, String> {
         let path = || value.as_str().map(Into::into);
         match name.as_str() {
             "ssl_cert_reqs" => {
-                ssl.cert_reqs = CertReqs::parse(&if value.is_null() { json!("none") } else { value.clone() })
-                    .ok_or_else(|| format!("`ssl_cert_reqs` is required, optional or none, not {value}"))?;
+                ssl.cert_reqs =
+                    CertReqs::parse(&if value.is_null() { json!("none") } else { value.clone() })
+                        .ok_or_else(|| {
+                        format!("`ssl_cert_reqs` is required, optional or none, not {value}")
+                    })?;
             }
             "ssl_ca_certs" => ssl.ca_certs = path(),
             "ssl_certfile" => ssl.certfile = path(),
             "ssl_keyfile" => ssl.keyfile = path(),
             "ssl_check_hostname" => ssl.check_hostname = value.as_bool(),
             other => {
-                let known = "ssl_cert_reqs, ssl_ca_certs, ssl_certfile, ssl_keyfile and ssl_check_hostname";
+                let known =
+                    "ssl_cert_reqs, ssl_ca_certs, ssl_certfile, ssl_keyfile and ssl_check_hostname";
                 return Err(format!("there is no option `{other}`; there are {known}"));
             }
         }
@@ -180,18 +199,29 @@ fn with_certificates(info: ConnectionInfo, ssl: &SslOptions) -> Result<Connectio
         let _ = rustls::crypto::ring::default_provider().install_default();
     }
     let read = |path: &std::path::Path| {
-        std::fs::read(path).map_err(|error| BadOption(format!("cannot read the certificate file {}: {error}", path.display())))
+        std::fs::read(path).map_err(|error| {
+            BadOption(format!("cannot read the certificate file {}: {error}", path.display()))
+        })
     };
     let client_tls = match (&ssl.certfile, &ssl.keyfile) {
-        (Some(cert), key) => {
-            Some(ClientTlsConfig { client_cert: read(cert)?, client_key: read(key.as_ref().unwrap_or(cert))? })
-        }
+        (Some(cert), key) => Some(ClientTlsConfig {
+            client_cert: read(cert)?,
+            client_key: read(key.as_ref().unwrap_or(cert))?,
+        }),
         (None, Some(key)) => {
-            return Err(BadOption(format!("`ssl_keyfile` {} needs `ssl_certfile` beside it", key.display())));
+            return Err(BadOption(format!(
+                "`ssl_keyfile` {} needs `ssl_certfile` beside it",
+                key.display()
+            )));
         }
         (None, None) => None,
     };
-    let root_cert = ssl.ca_certs.as_deref().filter(|_| ssl.cert_reqs != CertReqs::None).map(read).transpose()?;
+    let root_cert = ssl
+        .ca_certs
+        .as_deref()
+        .filter(|_| ssl.cert_reqs != CertReqs::None)
+        .map(read)
+        .transpose()?;
     let info = if client_tls.is_some() || root_cert.is_some() {
         let client = Client::build_with_tls(info, TlsCertificates { client_tls, root_cert })
             .map_err(|error| BadOption(format!("the certificates cannot be used: {error}")))?;

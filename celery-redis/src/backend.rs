@@ -62,20 +62,34 @@ impl RedisBackend {
     }
 
     /// Stores in one step, and again over a fresh connection when one is lost: storing twice does no harm.
-    async fn store_document(&self, key: &str, document: &[u8], lifetime: u64) -> Result<(), BackendError> {
+    async fn store_document(
+        &self,
+        key: &str,
+        document: &[u8],
+        lifetime: u64,
+    ) -> Result<(), BackendError> {
         let mut seen: Vec<u8> = Vec::new();
         let mut pause = Pause::default();
         loop {
             let outcome = async {
                 let mut connection = self.link.shared().await?;
                 let mut script = STORE.key(key);
-                let outcome = script.arg(document).arg(lifetime).arg(&seen).invoke_async(&mut connection).await;
+                let outcome = script
+                    .arg(document)
+                    .arg(lifetime)
+                    .arg(&seen)
+                    .invoke_async(&mut connection)
+                    .await;
                 self.link.seen::<redis::Value>(outcome)
             };
             match outcome.await {
                 // What is there cannot be told apart by a script: compressed, or not JSON.
                 Ok(redis::Value::BulkString(there)) => {
-                    if self.documents.read("", &there).is_ok_and(|meta| meta.state == State::Success) {
+                    if self
+                        .documents
+                        .read("", &there)
+                        .is_ok_and(|meta| meta.state == State::Success)
+                    {
                         return Ok(());
                     }
                     seen = there;
@@ -92,7 +106,8 @@ impl RedisBackend {
 impl Backend for RedisBackend {
     async fn store(&self, meta: &TaskMeta) -> Result<(), BackendError> {
         let document = self.documents.write(meta)?;
-        let lifetime = if meta.state == State::Failure { self.failure_expires } else { self.expires };
+        let lifetime =
+            if meta.state == State::Failure { self.failure_expires } else { self.expires };
         let lifetime = lifetime.map_or(0, |it| u64::try_from(it.as_millis()).unwrap_or(u64::MAX));
         self.store_document(&self.key(&meta.task_id), &document, lifetime).await
     }

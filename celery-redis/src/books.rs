@@ -153,7 +153,12 @@ impl Held {
 
     fn order(&mut self, how: Settlement, done: Option<oneshot::Sender<Result<(), BrokerError>>>) {
         let Some(out) = self.out.take() else { return };
-        if let Err(unsent) = self.books.jobs.send(Job::Settle(Order { books: Arc::clone(&self.books), out, how, done })) {
+        if let Err(unsent) = self.books.jobs.send(Job::Settle(Order {
+            books: Arc::clone(&self.books),
+            out,
+            how,
+            done,
+        })) {
             // The runtime has ended. What is still in the server's books is put back by whoever lives.
             if let Job::Settle(order) = unsent.0 {
                 self.books.held().remove(&order.out.tag);
@@ -164,7 +169,9 @@ impl Held {
 
 impl fmt::Debug for Held {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Held").field("tag", &self.out.as_ref().map(|out| &out.tag)).finish_non_exhaustive()
+        f.debug_struct("Held")
+            .field("tag", &self.out.as_ref().map(|out| &out.tag))
+            .finish_non_exhaustive()
     }
 }
 
@@ -173,7 +180,12 @@ impl Settle for Held {
     async fn settle(mut self: Box<Self>, how: Settlement) -> Result<(), BrokerError> {
         let (done, outcome) = oneshot::channel();
         self.order(how, Some(done));
-        let ended = || Fault::connection(self.books.link.shown(), "the runtime that the consumer was made on has ended");
+        let ended = || {
+            Fault::connection(
+                self.books.link.shown(),
+                "the runtime that the consumer was made on has ended",
+            )
+        };
         outcome.await.unwrap_or_else(|_| Err(ended().into()))
     }
 }

@@ -11,7 +11,10 @@ use async_trait::async_trait;
 use base64::{Engine, prelude::BASE64_STANDARD};
 use bytes::Bytes;
 use celery_core::{
-    broker::{Broker, BrokerError, Consumer, ExchangeKind, Prefetch, Publication, Quarantined, Queue, Subscription},
+    broker::{
+        Broker, BrokerError, Consumer, ExchangeKind, Prefetch, Publication, Quarantined, Queue,
+        Subscription,
+    },
     config::{Config, ServerUrl},
     value::Value,
 };
@@ -55,7 +58,12 @@ impl RedisBroker {
         let address = Address::broker(url, config)?;
         let options = BrokerOptions::read(config, &address.query, address.db)?;
         let link = Link::new(address, options.link.clone())?;
-        Ok(Self { link, options: Arc::new(options), known: Mutex::default(), books: Mutex::default() })
+        Ok(Self {
+            link,
+            options: Arc::new(options),
+            known: Mutex::default(),
+            books: Mutex::default(),
+        })
     }
 
     /// Connects, and shows that the server lets us in.
@@ -96,13 +104,16 @@ impl RedisBroker {
         let mut books = self.books.lock().unwrap_or_else(PoisonError::into_inner);
         match books.as_ref().filter(|books| !books.are_closed()) {
             Some(books) => Arc::clone(books),
-            None => Arc::clone(books.insert(Books::open(self.link.clone(), Arc::clone(&self.options)))),
+            None => {
+                Arc::clone(books.insert(Books::open(self.link.clone(), Arc::clone(&self.options))))
+            }
         }
     }
 
     async fn declare_all(&self, queues: &[Queue]) -> Result<(), BrokerError> {
         let mut pipeline = pipe();
-        let new: Vec<&Queue> = queues.iter().filter(|queue| self.known().get(&queue.name) != Some(*queue)).collect();
+        let new: Vec<&Queue> =
+            queues.iter().filter(|queue| self.known().get(&queue.name) != Some(*queue)).collect();
         new.iter().for_each(|queue| self.bind(queue, &mut pipeline));
         if !new.is_empty() {
             self.link.insist::<()>(&pipeline).await?;
@@ -134,17 +145,26 @@ impl Broker for RedisBroker {
         Ok(self.link.insist(&pipeline).await?)
     }
 
-    async fn consume(&self, queues: &[Queue], prefetch: Prefetch) -> Result<Box<dyn Consumer>, BrokerError> {
+    async fn consume(
+        &self,
+        queues: &[Queue],
+        prefetch: Prefetch,
+    ) -> Result<Box<dyn Consumer>, BrokerError> {
         if queues.is_empty() {
             return Err(BadOption("a consumer needs at least one queue".to_owned()).into());
         }
-        if let Some(queue) = queues.iter().find(|queue| queue.exchange.kind == ExchangeKind::Fanout) {
+        if let Some(queue) = queues.iter().find(|queue| queue.exchange.kind == ExchangeKind::Fanout)
+        {
             let name = &queue.name;
-            let why = format!("queue `{name}` is bound to a fanout exchange, which keeps nothing; subscribe to it, or bind it to a direct exchange");
+            let why = format!(
+                "queue `{name}` is bound to a fanout exchange, which keeps nothing; subscribe to it, or bind it to a direct exchange"
+            );
             return Err(BadOption(why).into());
         }
         self.declare_all(queues).await?;
-        Ok(Box::new(RedisConsumer::start(self.books(), self.bindings(queues), queues, prefetch).await?))
+        Ok(Box::new(
+            RedisConsumer::start(self.books(), self.bindings(queues), queues, prefetch).await?,
+        ))
     }
 
     async fn subscribe(&self, queue: &Queue) -> Result<Box<dyn Subscription>, BrokerError> {
@@ -154,7 +174,16 @@ impl Broker for RedisBroker {
         let bindings = self.bindings(std::slice::from_ref(queue));
         let keys = &self.options.keys;
         let pattern = keys.channel_pattern(&queue.exchange, &queue.routing_key);
-        Ok(Box::new(RedisSubscription::start(self.link.clone(), keys.clone(), bindings, queue.clone(), pattern).await?))
+        Ok(Box::new(
+            RedisSubscription::start(
+                self.link.clone(),
+                keys.clone(),
+                bindings,
+                queue.clone(),
+                pattern,
+            )
+            .await?,
+        ))
     }
 
     async fn queue_len(&self, queue: &str) -> Result<u64, BrokerError> {
@@ -179,7 +208,12 @@ impl Broker for RedisBroker {
     async fn quarantined(&self, queue: &str) -> Result<Vec<Quarantined>, BrokerError> {
         let list = self.options.keys.quarantine(queue);
         let records: Vec<Vec<u8>> = self.link.ask(cmd("LRANGE").arg(&list).arg(0).arg(-1)).await?;
-        let broken = || Fault::other(self.link.shown(), format!("an item of `{list}` is no record of the quarantine"));
+        let broken = || {
+            Fault::other(
+                self.link.shown(),
+                format!("an item of `{list}` is no record of the quarantine"),
+            )
+        };
         records.iter().map(|record| quarantined(record).ok_or_else(|| broken().into())).collect()
     }
 
@@ -189,7 +223,9 @@ impl Broker for RedisBroker {
             books.flush().await;
             if books.held().is_empty() {
                 // Nothing is left for others to look after.
-                self.link.ask::<()>(cmd("ZREM").arg(self.options.keys.processes()).arg(&books.process)).await?;
+                self.link
+                    .ask::<()>(cmd("ZREM").arg(self.options.keys.processes()).arg(&books.process))
+                    .await?;
             }
         }
         self.link.close().await;
@@ -205,7 +241,12 @@ fn quarantined(record: &[u8]) -> Option<Quarantined> {
         Some(_) => Bytes::from(BASE64_STANDARD.decode(raw).ok()?),
         None => Bytes::from(raw),
     };
-    Some(Quarantined { queue: text("queue")?, reason: text("reason")?, at: text("at")?.parse().ok()?, raw })
+    Some(Quarantined {
+        queue: text("queue")?,
+        reason: text("reason")?,
+        at: text("at")?.parse().ok()?,
+        raw,
+    })
 }
 
 fn millis(time: Duration) -> u64 {
@@ -252,9 +293,11 @@ impl Bindings {
     const SWEEP_EVERY: Duration = Duration::from_secs(60);
 
     fn new(link: Link, options: Arc<BrokerOptions>, queues: &[Queue]) -> Self {
-        let queues: Vec<Queue> = queues.iter().filter(|queue| queue.expires.is_some()).cloned().collect();
+        let queues: Vec<Queue> =
+            queues.iter().filter(|queue| queue.expires.is_some()).cloned().collect();
         let now = Instant::now();
-        let mut this = Self { link, options, queues, refresh_at: now, sweep_at: now + Self::SWEEP_EVERY };
+        let mut this =
+            Self { link, options, queues, refresh_at: now, sweep_at: now + Self::SWEEP_EVERY };
         this.refresh_at = now + this.refresh_every();
         this
     }

@@ -56,12 +56,14 @@ impl Link {
     /// Connects to nothing yet.
     pub(crate) fn new(address: Address, options: LinkOptions) -> Result<Self, BadOption> {
         let info = match options.keepalive {
-            Some(keepalive) => {
-                address.info.set_tcp_settings(TcpSettings::default().set_nodelay(true).set_keepalive(tcp(keepalive)))
-            }
+            Some(keepalive) => address.info.set_tcp_settings(
+                TcpSettings::default().set_nodelay(true).set_keepalive(tcp(keepalive)),
+            ),
             None => address.info.set_tcp_settings(TcpSettings::default().set_nodelay(true)),
         };
-        let bad = |error: &dyn fmt::Display| BadOption(format!("`{}` cannot be used: {error}", address.shown));
+        let bad = |error: &dyn fmt::Display| {
+            BadOption(format!("`{}` cannot be used: {error}", address.shown))
+        };
         let client = Client::open(info.clone()).map_err(|error| bad(&error))?;
         let losses = Arc::new(AtomicU64::new(0));
         let lost = Arc::clone(&losses);
@@ -102,7 +104,8 @@ impl Link {
             return Ok(there.connection.clone());
         }
         *shared = None;
-        let connection = self.0.pool.get().await.map_err(|error| Fault::from_pool(&self.0.shown, error))?;
+        let connection =
+            self.0.pool.get().await.map_err(|error| Fault::from_pool(&self.0.shown, error))?;
         // It is shared from here on, and a pool that gets it back would ask the server whether it still lives.
         let mut connection = Connection::take(connection);
         self.introduce(&mut connection).await?;
@@ -156,7 +159,9 @@ impl Link {
         let limit = self.0.options.connect_timeout;
         match tokio::time::timeout(limit, self.0.client.get_async_pubsub()).await {
             Ok(connection) => connection.map_err(|error| self.fault(&error)),
-            Err(_) => Err(Fault::connection(&self.0.shown, format!("no connection within {limit:?}"))),
+            Err(_) => {
+                Err(Fault::connection(&self.0.shown, format!("no connection within {limit:?}")))
+            }
         }
     }
 
@@ -195,7 +200,9 @@ impl Pause {
     }
 
     pub(crate) async fn wait(&mut self) {
-        let pause = Duration::from_millis(20).saturating_mul(1 << self.0.min(7)).min(Duration::from_secs(2));
+        let pause = Duration::from_millis(20)
+            .saturating_mul(1 << self.0.min(7))
+            .min(Duration::from_secs(2));
         self.0 += 1;
         tokio::time::sleep(pause).await;
     }

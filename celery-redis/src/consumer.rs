@@ -97,14 +97,25 @@ impl RedisConsumer {
             if fault.kind() == FaultKind::Connection {
                 return BrokerError::from(fault);
             }
-            let why = format!("the server does not tell of changes (CLIENT TRACKING, Redis 6 or later): {error}");
+            let why = format!(
+                "the server does not tell of changes (CLIENT TRACKING, Redis 6 or later): {error}"
+            );
             Fault::refused(books.link.shown(), why).into()
         })?;
         let mut queues = queues.to_vec();
         if books.options.order == QueueOrder::Sorted {
             queues.sort_by(|a, b| a.name.cmp(&b.name));
         }
-        Ok(Self { books, bindings, queues, prefetch, slots: Arc::default(), connection, changes, fetch: None })
+        Ok(Self {
+            books,
+            bindings,
+            queues,
+            prefetch,
+            slots: Arc::default(),
+            connection,
+            changes,
+            fetch: None,
+        })
     }
 
     fn room(&self) -> usize {
@@ -137,7 +148,11 @@ impl RedisConsumer {
     async fn pause(&self, freed: bool) {
         let limit = self.books.link.options().health_check_interval.max(Duration::from_millis(100));
         let happened = async {
-            if freed { self.slots.freed.notified().await } else { self.changes.happened.notified().await }
+            if freed {
+                self.slots.freed.notified().await
+            } else {
+                self.changes.happened.notified().await
+            }
         };
         // After a while without news the next fetch also shows whether the server still answers.
         let _ = timeout(limit, happened).await;
@@ -151,7 +166,11 @@ impl Consumer for RedisConsumer {
             self.bindings.keep().await?;
             if self.fetch.is_none() {
                 if self.changes.lost.load(Ordering::Acquire) {
-                    return Err(Fault::connection(self.books.link.shown(), "the server closed the connection").into());
+                    return Err(Fault::connection(
+                        self.books.link.shown(),
+                        "the server closed the connection",
+                    )
+                    .into());
                 }
                 match self.room() {
                     0 => {
@@ -212,7 +231,8 @@ async fn fetch(
     room: usize,
 ) -> Result<Batch, Fault> {
     let keys = &books.options.keys;
-    let lists: Vec<Vec<String>> = queues.iter().map(|queue| keys.lists(&queue.name).collect()).collect();
+    let lists: Vec<Vec<String>> =
+        queues.iter().map(|queue| keys.lists(&queue.name).collect()).collect();
     let mut script = FETCH.prepare_invoke();
     script.key(books.keys()).key(keys.processes());
     for step in 0..keys.steps.len() {
@@ -237,7 +257,8 @@ async fn fetch(
             expiring.insert(number, expires);
         }
         let (item, message) = entry::message(&item);
-        let priority = message.as_ref().map_or(0, |message| message.properties.priority.unwrap_or(0));
+        let priority =
+            message.as_ref().map_or(0, |message| message.properties.priority.unwrap_or(0));
         let out = Out { tag, queue: queue.name.clone(), item, priority, _slot: slots.take() };
         Some(Delivery::new(message, &queue.name, Box::new(Held::new(&books, out))))
     });

@@ -25,7 +25,11 @@ impl Entry {
         let Ok(Value::Array(parts)) = json::from_slice(raw) else { return None };
         let [envelope, exchange, routing_key] = <[Value; 3]>::try_from(parts).ok()?;
         let text = |value: Value| value.as_str().map(str::to_owned).unwrap_or_default();
-        envelope.is_object().then(|| Self { envelope, exchange: text(exchange), routing_key: text(routing_key) })
+        envelope.is_object().then(|| Self {
+            envelope,
+            exchange: text(exchange),
+            routing_key: text(routing_key),
+        })
     }
 
     pub(crate) fn priority(&self) -> i64 {

@@ -79,10 +79,19 @@ fn kind_of(error: &RedisError, reason: &str) -> FaultKind {
             | ServerErrorKind::TryAgain
             | ServerErrorKind::ClusterDown,
         ) => FaultKind::Connection,
-        _ if error.is_io_error() || error.is_connection_dropped() || error.is_timeout() => FaultKind::Connection,
+        _ if error.is_io_error() || error.is_connection_dropped() || error.is_timeout() => {
+            FaultKind::Connection
+        }
         _ if matches!(error.code(), Some("NOAUTH" | "WRONGPASS" | "DENIED")) => FaultKind::Refused,
-        _ if ["DB index", "max number of clients", "invalid password"].iter().any(|it| reason.contains(it)) => {
-            if reason.contains("max number") { FaultKind::Connection } else { FaultKind::Refused }
+        _ if ["DB index", "max number of clients", "invalid password"]
+            .iter()
+            .any(|it| reason.contains(it)) =>
+        {
+            if reason.contains("max number") {
+                FaultKind::Connection
+            } else {
+                FaultKind::Refused
+            }
         }
         _ => FaultKind::Other,
     }

@@ -59,14 +59,26 @@ impl RedisSubscription {
         };
         loop {
             match timeout(quiet, stream.next()).await {
-                Ok(Some(message)) => return Ok(Bytes::copy_from_slice(message.get_payload_bytes())),
-                Ok(None) => return Err(Fault::connection(self.link.shown(), "the server closed the connection")),
+                Ok(Some(message)) => {
+                    return Ok(Bytes::copy_from_slice(message.get_payload_bytes()));
+                }
+                Ok(None) => {
+                    return Err(Fault::connection(
+                        self.link.shown(),
+                        "the server closed the connection",
+                    ));
+                }
                 Err(_) => {
                     let limit = self.link.options().response_timeout;
                     match timeout(limit, sink.ping::<()>()).await {
                         Ok(Ok(())) => {}
                         Ok(Err(error)) => return Err(self.link.fault(&error)),
-                        Err(_) => return Err(Fault::connection(self.link.shown(), "no answer to a ping")),
+                        Err(_) => {
+                            return Err(Fault::connection(
+                                self.link.shown(),
+                                "no answer to a ping",
+                            ));
+                        }
                     }
                     // The binding has the same rhythm at most; who fails here, fails at the next ping.
                     self.bindings.keep().await?;
@@ -95,10 +107,15 @@ impl Subscription for RedisSubscription {
             match self.receive(quiet).await {
                 Ok(payload) => match envelope::from_json(&payload) {
                     Ok(message) => return Ok(message),
-                    Err(malformed) => tracing::warn!("skipped a message on `{}`: {malformed}", self.pattern),
+                    Err(malformed) => {
+                        tracing::warn!("skipped a message on `{}`: {malformed}", self.pattern)
+                    }
                 },
                 Err(fault) => {
-                    tracing::warn!("lost the subscription to `{}`, listening again: {fault}", self.pattern);
+                    tracing::warn!(
+                        "lost the subscription to `{}`, listening again: {fault}",
+                        self.pattern
+                    );
                     self.listening = None;
                 }
             }

@@ -63,7 +63,10 @@ async fn settle(books: &Arc<Books>, link: &Link, orders: Vec<Order>) {
         books.wake.notify_one();
     }
     if let Err(error) = &outcome {
-        tracing::warn!("{} messages could not be settled and will be delivered again: {error:?}", orders.len());
+        tracing::warn!(
+            "{} messages could not be settled and will be delivered again: {error:?}",
+            orders.len()
+        );
     }
     for Order { out, done, .. } in orders {
         // The slot is free before whoever waits goes on.
@@ -82,7 +85,9 @@ fn pipeline(books: &Books, orders: &[Order]) -> Pipeline {
             Settlement::Ack | Settlement::Reject => acked.push(order.out.tag.as_str()),
             Settlement::Defer(due) => {
                 let mut command = DEFER.command(&books.keys());
-                command.arg(&order.out.tag).arg(deferred_score(*due, books.options.visibility_timeout));
+                command
+                    .arg(&order.out.tag)
+                    .arg(deferred_score(*due, books.options.visibility_timeout));
                 pipeline.add_command(command).ignore();
             }
             Settlement::Requeue => put_back(books, order, "LPUSH", &mut pipeline),
@@ -118,7 +123,8 @@ fn deferred_score(due: Timestamp, visibility_timeout: Duration) -> String {
 }
 
 fn quarantined(order: &Order, reason: &str) -> String {
-    let mut record = json!({ "queue": order.out.queue, "reason": reason, "at": clock::now().to_string() });
+    let mut record =
+        json!({ "queue": order.out.queue, "reason": reason, "at": clock::now().to_string() });
     match std::str::from_utf8(&order.out.item) {
         Ok(text) => record["raw"] = text.into(),
         Err(_) => {

@@ -58,7 +58,8 @@ pub(crate) async fn run(books: Weak<Books>, wake: Arc<Notify>) {
                 Some(Duration::from_secs(1))
             }
         };
-        let look_at = Instant::now() + next_due.unwrap_or(Duration::MAX).min(books.options.restore_interval);
+        let look_at =
+            Instant::now() + next_due.unwrap_or(Duration::MAX).min(books.options.restore_interval);
         let until = look_at.min(heartbeat_at).min(renew_at.unwrap_or(look_at));
         // Nobody may find the books alive because we sleep.
         drop(books);
@@ -129,11 +130,23 @@ async fn put_back(books: &Books, tags: &[String]) -> Result<(), Fault> {
                 Some(Some(entry)) => {
                     let mut keys = books.keys();
                     keys.push(books.options.keys.list(&entry.routing_key, entry.priority()));
-                    pipeline.add_command(PUT_BACK.command(&keys).arg(tag).arg(entry.into_item()).arg("RPUSH").to_owned());
+                    pipeline.add_command(
+                        PUT_BACK
+                            .command(&keys)
+                            .arg(tag)
+                            .arg(entry.into_item())
+                            .arg("RPUSH")
+                            .to_owned(),
+                    );
                 }
                 // Settled or put back by somebody else, or nothing of ours: only our claim to it goes.
                 None | Some(None) => {
-                    pipeline.add_command(cmd("SREM").arg(books.options.keys.held(&books.process)).arg(tag).to_owned());
+                    pipeline.add_command(
+                        cmd("SREM")
+                            .arg(books.options.keys.held(&books.process))
+                            .arg(tag)
+                            .to_owned(),
+                    );
                 }
             }
             pipeline.ignore();
@@ -150,14 +163,26 @@ async fn put_back(books: &Books, tags: &[String]) -> Result<(), Fault> {
 async fn restore(books: &Books) -> Result<Option<Duration>, Fault> {
     let (index, unacked) = (books.options.keys.unacked_index(), books.options.keys.unacked());
     let visibility_timeout = books.options.visibility_timeout.as_secs_f64();
-    let limit = books.options.restore_limit.and_then(|limit| usize::try_from(limit).ok()).unwrap_or(AT_ONCE);
+    let limit = books
+        .options
+        .restore_limit
+        .and_then(|limit| usize::try_from(limit).ok())
+        .unwrap_or(AT_ONCE);
     loop {
         let ceiling = format!("{:.6}", seconds(clock::now()) - visibility_timeout);
         let mut pipeline = pipe();
-        let overdue = cmd("ZRANGEBYSCORE").arg(&index).arg("-inf").arg(&ceiling).arg("LIMIT").arg(0).arg(limit).to_owned();
+        let overdue = cmd("ZRANGEBYSCORE")
+            .arg(&index)
+            .arg("-inf")
+            .arg(&ceiling)
+            .arg("LIMIT")
+            .arg(0)
+            .arg(limit)
+            .to_owned();
         pipeline.add_command(overdue);
         pipeline.add_command(cmd("ZRANGE").arg(&index).arg(0).arg(0).arg("WITHSCORES").to_owned());
-        let (mut tags, first): (Vec<String>, Vec<(String, f64)>) = books.link.ask_all(&pipeline).await?;
+        let (mut tags, first): (Vec<String>, Vec<(String, f64)>) =
+            books.link.ask_all(&pipeline).await?;
         if tags.is_empty() {
             let due = |(_, score): &(String, f64)| {
                 let wait = score + visibility_timeout - seconds(clock::now());
@@ -167,7 +192,8 @@ async fn restore(books: &Books) -> Result<Option<Duration>, Fault> {
         }
         // Each goes in front of the one before, so that the earliest is served first.
         tags.reverse();
-        let entries: Vec<Option<Vec<u8>>> = books.link.ask(cmd("HMGET").arg(&unacked).arg(&tags)).await?;
+        let entries: Vec<Option<Vec<u8>>> =
+            books.link.ask(cmd("HMGET").arg(&unacked).arg(&tags)).await?;
         let mut bindings = HashMap::new();
         let mut pipeline = pipe();
         for (tag, raw) in tags.iter().zip(&entries) {
@@ -184,10 +210,15 @@ async fn restore(books: &Books) -> Result<Option<Duration>, Fault> {
                 None => Vec::new(),
             };
             let raw = raw.as_deref().unwrap_or_default();
-            pipeline.add_command(RESTORE.command(&keys).arg(tag).arg(&ceiling).arg(raw).arg(item).to_owned());
+            pipeline.add_command(
+                RESTORE.command(&keys).arg(tag).arg(&ceiling).arg(raw).arg(item).to_owned(),
+            );
         }
         let restored: Vec<u32> = books.link.insist(&pipeline).await?;
-        tracing::debug!("put back {} messages that were due or abandoned", restored.iter().sum::<u32>());
+        tracing::debug!(
+            "put back {} messages that were due or abandoned",
+            restored.iter().sum::<u32>()
+        );
         if restored.len() < limit || books.options.restore_limit.is_some() {
             return Ok(Some(Duration::from_millis(if restored.is_empty() { 1000 } else { 1 })));
         }
@@ -211,7 +242,10 @@ fn targets<'a>(
             return Ok(vec![list(&entry.routing_key)]);
         }
         if !bindings.contains_key(&entry.exchange) {
-            let members = books.link.ask(Cmd::new().arg("SMEMBERS").arg(keys.bindings(&entry.exchange))).await?;
+            let members = books
+                .link
+                .ask(Cmd::new().arg("SMEMBERS").arg(keys.bindings(&entry.exchange)))
+                .await?;
             bindings.insert(entry.exchange.clone(), members);
         }
         let bound = bindings[&entry.exchange].iter().filter_map(|binding| {

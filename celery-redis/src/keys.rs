@@ -85,9 +85,16 @@ impl Keys {
     }
 
     /// The queue of a binding that a message with this routing key reaches, if it does.
-    pub(crate) fn bound<'a>(&self, binding: &'a str, kind: ExchangeKind, routing_key: &str) -> Option<&'a str> {
+    pub(crate) fn bound<'a>(
+        &self,
+        binding: &'a str,
+        kind: ExchangeKind,
+        routing_key: &str,
+    ) -> Option<&'a str> {
         let mut parts = binding.split(self.sep.as_str());
-        let (Some(key), Some(_), Some(queue), None) = (parts.next(), parts.next(), parts.next(), parts.next()) else {
+        let (Some(key), Some(_), Some(queue), None) =
+            (parts.next(), parts.next(), parts.next(), parts.next())
+        else {
             return None;
         };
         let reached = match kind {
@@ -144,7 +151,9 @@ fn topic_matches(topic: &str, key: &str) -> bool {
                 let end = key.find('.').unwrap_or(key.len());
                 end > 0 && goes_on(&key[end..])
             }
-            "#" => (0..=key.len()).filter(|at| key.is_char_boundary(*at)).any(|at| goes_on(&key[at..])),
+            "#" => {
+                (0..=key.len()).filter(|at| key.is_char_boundary(*at)).any(|at| goes_on(&key[at..]))
+            }
             word => key.strip_prefix(word).is_some_and(goes_on),
         }
     }
@@ -213,6 +222,9 @@ mod tests {
     #[test]
     fn a_channel_has_the_routing_key_when_there_is_one() {
         assert_eq!(keys().channel("celery.pidbox", ""), "/0.celery.pidbox");
-        assert_eq!(keys().channel_pattern(&Exchange::fanout("celeryev"), "worker.#"), "/0.celeryev/worker.*");
+        assert_eq!(
+            keys().channel_pattern(&Exchange::fanout("celeryev"), "worker.#"),
+            "/0.celeryev/worker.*"
+        );
     }
 }

@@ -54,7 +54,10 @@ const SCHEMES: &[&str] = &["redis", "rediss", "redis+socket"];
 inventory::submit! { BrokerTransport { schemes: SCHEMES, connect: connect_broker } }
 inventory::submit! { BackendTransport { schemes: SCHEMES, connect: connect_backend } }
 
-fn connect_broker(url: &ServerUrl, config: &Config) -> BoxFuture<'static, Result<Arc<dyn Broker>, BrokerError>> {
+fn connect_broker(
+    url: &ServerUrl,
+    config: &Config,
+) -> BoxFuture<'static, Result<Arc<dyn Broker>, BrokerError>> {
     let broker = RedisBroker::new(url, config);
     Box::pin(async move {
         let broker = broker?;
@@ -63,7 +66,10 @@ fn connect_broker(url: &ServerUrl, config: &Config) -> BoxFuture<'static, Result
     })
 }
 
-fn connect_backend(url: &ServerUrl, config: &Config) -> BoxFuture<'static, Result<Arc<dyn Backend>, BackendError>> {
+fn connect_backend(
+    url: &ServerUrl,
+    config: &Config,
+) -> BoxFuture<'static, Result<Arc<dyn Backend>, BackendError>> {
     let backend = RedisBackend::new(url, config);
     Box::pin(async move { Ok(Arc::new(backend?) as Arc<dyn Backend>) })
 }

@@ -84,8 +84,14 @@ const WITHOUT_MEANING: &[(&str, &str)] = &[
 
 /// What we cannot do, with the remedy.
 const REFUSED: &[(&str, &str)] = &[
-    ("master_name", "this driver does not speak to sentinels; remove it and name the server in the URL"),
-    ("credential_provider", "this driver takes no credential provider; put user and password into the URL"),
+    (
+        "master_name",
+        "this driver does not speak to sentinels; remove it and name the server in the URL",
+    ),
+    (
+        "credential_provider",
+        "this driver takes no credential provider; put user and password into the URL",
+    ),
 ];
 
 impl BrokerOptions {
@@ -97,25 +103,37 @@ impl BrokerOptions {
         if read.boolean("ack_emulation", true)? {
             // Without it a message would be gone once it is popped, and a crash would lose it.
         } else {
-            return Err(read.refuse("ack_emulation", "messages are always kept until they are acknowledged; remove it"));
+            return Err(read.refuse(
+                "ack_emulation",
+                "messages are always kept until they are acknowledged; remove it",
+            ));
         }
         let sep = read.text("sep")?.unwrap_or_else(|| "\u{6}\u{16}".to_owned());
         if sep.is_empty() {
-            return Err(read.refuse("sep", "it must not be empty, since it is what tells the parts of a key apart"));
+            return Err(read.refuse(
+                "sep",
+                "it must not be empty, since it is what tells the parts of a key apart",
+            ));
         }
         let keys = Keys {
             prefix: read.text("global_keyprefix")?.unwrap_or_default(),
             sep,
             steps: read.steps()?,
             unacked: read.text("unacked_key")?.unwrap_or_else(|| "unacked".to_owned()),
-            unacked_index: read.text("unacked_index_key")?.unwrap_or_else(|| "unacked_index".to_owned()),
+            unacked_index: read
+                .text("unacked_index_key")?
+                .unwrap_or_else(|| "unacked_index".to_owned()),
             fanout_prefix: read.fanout_prefix(db)?,
             fanout_patterns: read.boolean("fanout_patterns", true)?,
         };
         let this = Self {
             keys,
-            visibility_timeout: read.seconds("visibility_timeout")?.unwrap_or(Duration::from_secs(3600)),
-            restore_interval: read.seconds("unacked_restore_interval")?.unwrap_or(Duration::from_secs(10)),
+            visibility_timeout: read
+                .seconds("visibility_timeout")?
+                .unwrap_or(Duration::from_secs(3600)),
+            restore_interval: read
+                .seconds("unacked_restore_interval")?
+                .unwrap_or(Duration::from_secs(10)),
             restore_limit: read.count("unacked_restore_limit")?,
             order: read.order()?,
             deadletter_queue: read.text("deadletter_queue")?,
@@ -158,7 +176,10 @@ impl BackendOptions {
             ("additional_connection_errors", "there are no exception classes here"),
         ];
         let redis = &config.redis;
-        let read = Reader::new("result_backend_transport_options", &config.result.backend_transport_options.0);
+        let read = Reader::new(
+            "result_backend_transport_options",
+            &config.result.backend_transport_options.0,
+        );
         let mut prefix = read.text("global_keyprefix")?.unwrap_or_default();
         if !prefix.is_empty() && !prefix.ends_with([':', '_', '-', '.']) {
             prefix.push('_');
@@ -166,8 +187,14 @@ impl BackendOptions {
         read.finish(WITHOUT_MEANING, REFUSED)?;
         let read = Reader::new("the URL of the result backend", query);
         let link = LinkOptions {
-            connect_timeout: read.seconds("socket_connect_timeout")?.or(redis.socket_connect_timeout).unwrap_or(CONNECT),
-            response_timeout: read.seconds("socket_timeout")?.or(redis.socket_timeout).unwrap_or(PATIENCE),
+            connect_timeout: read
+                .seconds("socket_connect_timeout")?
+                .or(redis.socket_connect_timeout)
+                .unwrap_or(CONNECT),
+            response_timeout: read
+                .seconds("socket_timeout")?
+                .or(redis.socket_timeout)
+                .unwrap_or(PATIENCE),
             health_check_interval: read
                 .seconds("health_check_interval")?
                 .or(redis.backend_health_check_interval)

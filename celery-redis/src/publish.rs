@@ -37,7 +37,9 @@ impl RedisBroker {
 
     /// The first message to a queue makes the queue known, as Celery's publishers do.
     async fn declare_targets(&self, batch: &[Publication]) -> Result<(), BrokerError> {
-        let anonymous = batch.iter().filter(|it| it.exchange.name.is_empty() && it.exchange.kind != ExchangeKind::Fanout);
+        let anonymous = batch
+            .iter()
+            .filter(|it| it.exchange.name.is_empty() && it.exchange.kind != ExchangeKind::Fanout);
         let names: HashSet<&str> = anonymous.map(|it| it.routing_key.as_str()).collect();
         let mut pipeline = pipe();
         let mut new = Vec::new();
@@ -56,15 +58,22 @@ impl RedisBroker {
     }
 
     /// The bindings of the named exchanges in the batch.
-    async fn tables(&self, batch: &[Publication]) -> Result<HashMap<String, Vec<String>>, BrokerError> {
-        let named = batch.iter().filter(|it| !it.exchange.name.is_empty() && it.exchange.kind != ExchangeKind::Fanout);
-        let names: Vec<&str> = named.map(|it| it.exchange.name.as_str()).collect::<HashSet<_>>().into_iter().collect();
+    async fn tables(
+        &self,
+        batch: &[Publication],
+    ) -> Result<HashMap<String, Vec<String>>, BrokerError> {
+        let named = batch
+            .iter()
+            .filter(|it| !it.exchange.name.is_empty() && it.exchange.kind != ExchangeKind::Fanout);
+        let names: Vec<&str> =
+            named.map(|it| it.exchange.name.as_str()).collect::<HashSet<_>>().into_iter().collect();
         if names.is_empty() {
             return Ok(HashMap::new());
         }
         let mut pipeline = pipe();
         for name in &names {
-            pipeline.add_command(cmd("SMEMBERS").arg(self.options().keys.bindings(name)).to_owned());
+            pipeline
+                .add_command(cmd("SMEMBERS").arg(self.options().keys.bindings(name)).to_owned());
         }
         let tables: Vec<Vec<String>> = self.link().insist(&pipeline).await?;
         Ok(names.into_iter().map(str::to_owned).zip(tables).collect())
@@ -87,13 +96,19 @@ impl RedisBroker {
         };
         let priority = publication.message.properties.priority.unwrap_or(0);
         if exchange.kind == ExchangeKind::Fanout {
-            pipeline.cmd("PUBLISH").arg(keys.channel(&exchange.name, routing_key)).arg(copy()).ignore();
+            pipeline
+                .cmd("PUBLISH")
+                .arg(keys.channel(&exchange.name, routing_key))
+                .arg(copy())
+                .ignore();
             return Ok(());
         }
         let mut queues: Vec<&str> = match tables.get(&exchange.name) {
             None => vec![routing_key],
             Some(table) => {
-                let bound = table.iter().filter_map(|binding| keys.bound(binding, exchange.kind, routing_key));
+                let bound = table
+                    .iter()
+                    .filter_map(|binding| keys.bound(binding, exchange.kind, routing_key));
                 bound.collect::<HashSet<_>>().into_iter().collect()
             }
         };

@@ -13,8 +13,10 @@ pub(crate) struct Lua {
     source: &'static str,
 }
 
-pub(crate) static FETCH: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("scripts/fetch.lua")));
-pub(crate) static STORE: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("scripts/store.lua")));
+pub(crate) static FETCH: LazyLock<Script> =
+    LazyLock::new(|| Script::new(include_str!("scripts/fetch.lua")));
+pub(crate) static STORE: LazyLock<Script> =
+    LazyLock::new(|| Script::new(include_str!("scripts/store.lua")));
 pub(crate) const ACK: Lua = Lua { source: include_str!("scripts/ack.lua") };
 pub(crate) const PUT_BACK: Lua = Lua { source: include_str!("scripts/put_back.lua") };
 pub(crate) const DEFER: Lua = Lua { source: include_str!("scripts/defer.lua") };

@@ -96,7 +96,12 @@ impl Waiting {
 impl Waiter {
     /// The next value of the key.
     pub(crate) async fn next(&mut self) -> Result<Vec<u8>, BackendError> {
-        let ended = || BackendError::from(Fault::connection(self.board.link.shown(), "nobody listens for results any more"));
+        let ended = || {
+            BackendError::from(Fault::connection(
+                self.board.link.shown(),
+                "nobody listens for results any more",
+            ))
+        };
         let Some(seen) = &mut self.seen else { return Err(ended()) };
         loop {
             if seen.changed().await.is_err() {
@@ -177,7 +182,8 @@ async fn listen_once(board: &Board, running: &Arc<()>, pause: &mut Pause) -> Res
             let gone: Vec<String> = std::mem::take(&mut state.gone);
             let waited_for = |key: &String| state.waited_for.contains_key(key);
             let new: Vec<String> = new.into_iter().filter(waited_for).collect();
-            let gone: Vec<String> = gone.into_iter().filter(|key| !state.waited_for.contains_key(key)).collect();
+            let gone: Vec<String> =
+                gone.into_iter().filter(|key| !state.waited_for.contains_key(key)).collect();
             (new, gone)
         };
         if !gone.is_empty() {
@@ -214,6 +220,9 @@ async fn answered(
 ) -> Result<(), Fault> {
     match timeout(board.link.options().response_timeout, command).await {
         Ok(outcome) => outcome.map_err(|error| board.link.fault(&error)),
-        Err(_) => Err(Fault::connection(board.link.shown(), "no answer on the connection that listens for results")),
+        Err(_) => Err(Fault::connection(
+            board.link.shown(),
+            "no answer on the connection that listens for results",
+        )),
     }
 }

@@ -51,9 +51,11 @@ struct Array(Vec<Value>);
 pub(super) async fn run(session: &Session, args: Args) -> Result<(), Failure> {
     let app = &session.app;
     let time = |text: &str| {
-        date::parse(text, &app.time_zone()).map_err(|error| Failure::new(error.to_string()).code(USAGE))
+        date::parse(text, &app.time_zone())
+            .map_err(|error| Failure::new(error.to_string()).code(USAGE))
     };
-    let mut call = app.send_task(args.name).args(args.args.0).kwargs(args.kwargs).serializer(args.serializer);
+    let mut call =
+        app.send_task(args.name).args(args.args.0).kwargs(args.kwargs).serializer(args.serializer);
     if let Some(eta) = args.eta {
         call = call.eta(time(&eta)?);
     }

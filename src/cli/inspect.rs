@@ -34,7 +34,13 @@ pub(super) struct RemoteArgs {
     #[arg(short, long, value_name = "SECONDS", default_value = "1.0", value_parser = seconds, env = "CELERY_INSPECT_TIMEOUT")]
     pub(super) timeout: Duration,
     /// Node names to ask, separated by commas; everyone unless it is given.
-    #[arg(short, long, value_name = "NODES", value_delimiter = ',', env = "CELERY_INSPECT_DESTINATION")]
+    #[arg(
+        short,
+        long,
+        value_name = "NODES",
+        value_delimiter = ',',
+        env = "CELERY_INSPECT_DESTINATION"
+    )]
     pub(super) destination: Vec<String>,
     /// Print the replies as JSON.
     #[arg(short, long)]
@@ -63,7 +69,9 @@ pub(super) async fn run(session: &Session, args: Args) -> Result<(), Failure> {
     let arguments = match args.command {
         Command::Ping if args.arguments.is_empty() => Map::new(),
         Command::Ping => return Err(Failure::new("Command 'ping' takes arguments: ").code(USAGE)),
-        Command::Registered => Map::from_iter([("taskinfoitems".to_owned(), Value::from(args.arguments))]),
+        Command::Registered => {
+            Map::from_iter([("taskinfoitems".to_owned(), Value::from(args.arguments))])
+        }
     };
     let replies = ask(session, name, arguments, &args.remote, true).await?;
     if !args.remote.json && !session.output.quiet {

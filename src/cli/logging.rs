@@ -72,7 +72,9 @@ pub(super) fn for_worker(
         LogTo::StandardError => (BoxMakeWriter::new(io::stderr), io::stderr().is_terminal()),
         LogTo::File(path) => {
             let file = OpenOptions::new().append(true).create(true).open(&path);
-            let file = file.map_err(|error| Failure::new(format!("could not open the log file {}: {error}", path.display())))?;
+            let file = file.map_err(|error| {
+                Failure::new(format!("could not open the log file {}: {error}", path.display()))
+            })?;
             (BoxMakeWriter::new(Mutex::new(file)), false)
         }
     };
@@ -82,12 +84,18 @@ pub(super) fn for_worker(
 
 /// Shows the warnings of a command that is soon over.
 pub(super) fn for_clients(no_color: bool) {
-    init(LogLevel::Warning, BoxMakeWriter::new(io::stderr), !no_color && io::stderr().is_terminal());
+    init(
+        LogLevel::Warning,
+        BoxMakeWriter::new(io::stderr),
+        !no_color && io::stderr().is_terminal(),
+    );
 }
 
 fn init(level: LogLevel, writer: BoxMakeWriter, colors: bool) {
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(level.directive()));
-    let logs = tracing_subscriber::fmt().with_env_filter(filter).event_format(CeleryFormat { colors });
+    let filter =
+        EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(level.directive()));
+    let logs =
+        tracing_subscriber::fmt().with_env_filter(filter).event_format(CeleryFormat { colors });
     // It fails when the program has set up logs of its own, which are then the right ones.
     let _own = logs.with_writer(writer).try_init();
 }
@@ -102,7 +110,12 @@ where
     S: Subscriber + for<'a> LookupSpan<'a>,
     N: for<'a> FormatFields<'a> + 'static,
 {
-    fn format_event(&self, _: &FmtContext<'_, S, N>, mut writer: Writer<'_>, event: &Event<'_>) -> fmt::Result {
+    fn format_event(
+        &self,
+        _: &FmtContext<'_, S, N>,
+        mut writer: Writer<'_>,
+        event: &Event<'_>,
+    ) -> fmt::Result {
         let (level, color) = match *event.metadata().level() {
             Level::ERROR => ("ERROR", "\x1b[1;31m"),
             Level::WARN => ("WARNING", "\x1b[1;33m"),
@@ -189,8 +202,10 @@ mod tests {
     #[track_caller]
     fn check(colors: bool, log: impl FnOnce(), expected: &str) {
         let buffer = Buffer::default();
-        let subscriber =
-            tracing_subscriber::fmt().event_format(CeleryFormat { colors }).with_writer(buffer.clone()).finish();
+        let subscriber = tracing_subscriber::fmt()
+            .event_format(CeleryFormat { colors })
+            .with_writer(buffer.clone())
+            .finish();
         tracing::subscriber::with_default(subscriber, log);
         let text = String::from_utf8(buffer.0.lock().unwrap().clone()).unwrap();
         let (head, tail) = text.split_once(": ").unwrap();
@@ -201,8 +216,16 @@ mod tests {
 
     #[test]
     fn a_line_is_in_celerys_form() {
-        check(false, || tracing::info!("celery@host ready."), "INFO/MainProcess] celery@host ready.\n");
-        check(false, || tracing::warn!(queue = "mail", "odd"), "WARNING/MainProcess] odd queue=mail\n");
+        check(
+            false,
+            || tracing::info!("celery@host ready."),
+            "INFO/MainProcess] celery@host ready.\n",
+        );
+        check(
+            false,
+            || tracing::warn!(queue = "mail", "odd"),
+            "WARNING/MainProcess] odd queue=mail\n",
+        );
         check(true, || tracing::error!("bad"), "ERROR/MainProcess] bad\x1b[0m\n");
     }
 

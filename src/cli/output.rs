@@ -65,7 +65,8 @@ impl Output {
     /// What a worker replied, as `inspect` prints it; without its body as `status` does.
     pub(super) fn reply(&self, node: &str, reply: &Value, with_body: bool) -> String {
         let (status, body) = self.pretty(reply);
-        let arrow = if self.quiet { String::new() } else { format!("{} ", self.style("->", Style::Arrow)) };
+        let arrow =
+            if self.quiet { String::new() } else { format!("{} ", self.style("->", Style::Arrow)) };
         let mut text = format!("{arrow} {}{status}", self.style(&format!("{node}: "), Style::Node));
         if with_body && !body.is_empty() {
             text.push('\n');
@@ -79,12 +80,16 @@ impl Output {
         match value {
             Value::Array(items) if items.is_empty() => (ok, "- empty -".to_owned()),
             Value::Array(items) => {
-                let item = |item: &Value| format!("{} {}", self.style("*", Style::Bullet), python_str(item));
+                let item = |item: &Value| {
+                    format!("{} {}", self.style("*", Style::Bullet), python_str(item))
+                };
                 (ok, items.iter().map(item).collect::<Vec<_>>().join("\n"))
             }
             Value::Object(map) => match (map.get("ok"), map.get("error")) {
                 (Some(value), _) => (ok, indent(&self.pretty(value).1)),
-                (None, Some(value)) => (self.style("ERROR", Style::Error), indent(&self.pretty(value).1)),
+                (None, Some(value)) => {
+                    (self.style("ERROR", Style::Error), indent(&self.pretty(value).1))
+                }
                 (None, None) => (ok, sorted_json(value, 0)),
             },
             other => (ok, python_str(other)),
@@ -109,7 +114,10 @@ fn sorted_json(value: &Value, level: usize) -> String {
     let (inner, outer) = ("    ".repeat(level + 1), "    ".repeat(level));
     match value {
         Value::Array(items) if !items.is_empty() => {
-            let items: Vec<_> = items.iter().map(|item| format!("{inner}{}", sorted_json(item, level + 1))).collect();
+            let items: Vec<_> = items
+                .iter()
+                .map(|item| format!("{inner}{}", sorted_json(item, level + 1)))
+                .collect();
             format!("[\n{}\n{outer}]", items.join(",\n"))
         }
         Value::Object(map) if !map.is_empty() => {
@@ -119,7 +127,10 @@ fn sorted_json(value: &Value, level: usize) -> String {
                 let name = json::to_string(&Value::from(key.as_str()));
                 format!("{inner}{name}: {}", sorted_json(&map[key], level + 1))
             };
-            format!("{{\n{}\n{outer}}}", keys.into_iter().map(entry).collect::<Vec<_>>().join(",\n"))
+            format!(
+                "{{\n{}\n{outer}}}",
+                keys.into_iter().map(entry).collect::<Vec<_>>().join(",\n")
+            )
         }
         other => json::to_string(other),
     }

@@ -50,7 +50,8 @@ impl Drop for PidFile {
 }
 
 fn cannot(path: &Path, reason: &dyn std::fmt::Display) -> Failure {
-    Failure::new(format!("could not write the pid file {}: {reason}", path.display())).code(CANNOT_CREATE)
+    Failure::new(format!("could not write the pid file {}: {reason}", path.display()))
+        .code(CANNOT_CREATE)
 }
 
 /// Where the system does not tell, a process counts as alive: its file is then to be removed by hand.
@@ -79,7 +80,11 @@ mod tests {
         fs::write(&path, "1\n").unwrap();
         let failure = PidFile::create(path.clone()).unwrap_err();
         assert_eq!(failure.code, CANNOT_CREATE);
-        assert!(failure.message.ends_with("Seems we're already running? (pid: 1)"), "{}", failure.message);
+        assert!(
+            failure.message.ends_with("Seems we're already running? (pid: 1)"),
+            "{}",
+            failure.message
+        );
         fs::write(&path, "4294967295\n").unwrap();
         if Path::new("/proc/self").exists() {
             let _file = PidFile::create(path.clone()).unwrap();

@@ -24,7 +24,9 @@ pub async fn program() -> ExitCode {
         Err(failure) => return failure.report(),
     };
     if let Some(app) = app {
-        return match Package::find(&app).and_then(|package| package.run(rest.get(1..).unwrap_or_default())) {
+        return match Package::find(&app)
+            .and_then(|package| package.run(rest.get(1..).unwrap_or_default()))
+        {
             Ok(code) => code,
             Err(failure) => failure.report(),
         };
@@ -69,7 +71,10 @@ fn take_app(
     while let Some(argument) = arguments.next() {
         let text = argument.to_string_lossy();
         if text == "-A" || text == "--app" {
-            let missing = || Failure::new(format!("`{text}` needs the name or the folder of a package")).code(USAGE);
+            let missing = || {
+                Failure::new(format!("`{text}` needs the name or the folder of a package"))
+                    .code(USAGE)
+            };
             app = Some(arguments.next().ok_or_else(missing)?);
         } else if let Some(value) = text.strip_prefix("--app=").or_else(|| short_value(&text)) {
             app = Some(OsString::from(value));
@@ -97,16 +102,27 @@ fn short_value(text: &str) -> Option<&str> {
 fn replace(program: &OsStr, arguments: &[OsString]) -> Result<ExitCode, Failure> {
     use std::os::unix::process::CommandExt;
     let error = std::process::Command::new(program).args(arguments).exec();
-    Err(Failure::new(format!("could not run {}: {}", program.to_string_lossy(), with_sources(&error))))
+    Err(Failure::new(format!(
+        "could not run {}: {}",
+        program.to_string_lossy(),
+        with_sources(&error)
+    )))
 }
 
 /// Runs a program and waits for it.
 #[cfg(not(unix))]
 fn replace(program: &OsStr, arguments: &[OsString]) -> Result<ExitCode, Failure> {
     let status = std::process::Command::new(program).args(arguments).status().map_err(|error| {
-        Failure::new(format!("could not run {}: {}", program.to_string_lossy(), with_sources(&error)))
+        Failure::new(format!(
+            "could not run {}: {}",
+            program.to_string_lossy(),
+            with_sources(&error)
+        ))
     })?;
-    Ok(status.code().and_then(|code| u8::try_from(code).ok()).map_or(ExitCode::FAILURE, ExitCode::from))
+    Ok(status
+        .code()
+        .and_then(|code| u8::try_from(code).ok())
+        .map_or(ExitCode::FAILURE, ExitCode::from))
 }
 
 #[cfg(test)]
@@ -118,13 +134,22 @@ mod tests {
         let arguments = line.split(' ').map(OsString::from).collect();
         let taken = take_app(arguments, environment.map(OsString::from)).unwrap();
         let words: Vec<_> = taken.1.iter().map(|word| word.to_string_lossy()).collect();
-        assert_eq!((taken.0, words.join(" ")), (app.map(OsString::from), rest.to_owned()), "{line}");
+        assert_eq!(
+            (taken.0, words.join(" ")),
+            (app.map(OsString::from), rest.to_owned()),
+            "{line}"
+        );
     }
 
     #[test]
     fn the_app_is_taken_out_of_the_options_in_front_of_the_command() {
         check("celery -A mysite worker -l INFO", None, Some("mysite"), "celery worker -l INFO");
-        check("celery -b redis://h --app mysite status", None, Some("mysite"), "celery -b redis://h status");
+        check(
+            "celery -b redis://h --app mysite status",
+            None,
+            Some("mysite"),
+            "celery -b redis://h status",
+        );
         check("celery --app=mysite -q status", None, Some("mysite"), "celery -q status");
         check("celery -Amysite status", None, Some("mysite"), "celery status");
         check("celery status", Some("mysite"), Some("mysite"), "celery status");

@@ -18,10 +18,22 @@ pub(super) struct Args {
     #[arg(short, long)]
     force: bool,
     /// Names of queues to purge, separated by commas, in place of those of the settings.
-    #[arg(short = 'Q', long, value_name = "NAMES", value_delimiter = ',', env = "CELERY_PURGE_QUEUES")]
+    #[arg(
+        short = 'Q',
+        long,
+        value_name = "NAMES",
+        value_delimiter = ',',
+        env = "CELERY_PURGE_QUEUES"
+    )]
     queues: Vec<String>,
     /// Names of queues not to purge, separated by commas.
-    #[arg(short = 'X', long, value_name = "NAMES", value_delimiter = ',', env = "CELERY_PURGE_EXCLUDE_QUEUES")]
+    #[arg(
+        short = 'X',
+        long,
+        value_name = "NAMES",
+        value_delimiter = ',',
+        env = "CELERY_PURGE_EXCLUDE_QUEUES"
+    )]
     exclude_queues: Vec<String>,
 }
 
@@ -48,7 +60,10 @@ pub(super) async fn run(session: &Session, args: Args) -> Result<(), Failure> {
     }
     let report = match messages {
         0 => format!("No messages purged from {count} {queues}."),
-        _ => format!("Purged {messages} {} from {count} known task {queues}.", pluralize(messages, "message")),
+        _ => format!(
+            "Purged {messages} {} from {count} known task {queues}.",
+            pluralize(messages, "message")
+        ),
     };
     Ok(output.line(&report)?)
 }
@@ -56,8 +71,11 @@ pub(super) async fn run(session: &Session, args: Args) -> Result<(), Failure> {
 /// The names of the queues that are meant, in their order.
 fn chosen<'a>(args: &'a Args, known: impl Iterator<Item = &'a str>) -> BTreeSet<&'a str> {
     let trimmed = |name: &'a String| name.trim();
-    let mut names: BTreeSet<&str> =
-        if args.queues.is_empty() { known.collect() } else { args.queues.iter().map(trimmed).collect() };
+    let mut names: BTreeSet<&str> = if args.queues.is_empty() {
+        known.collect()
+    } else {
+        args.queues.iter().map(trimmed).collect()
+    };
     for excluded in args.exclude_queues.iter().map(trimmed) {
         names.remove(excluded);
     }
@@ -112,7 +130,9 @@ mod tests {
             queues: queues.iter().map(|&name| name.to_owned()).collect(),
             exclude_queues: excluded.iter().map(|&name| name.to_owned()).collect(),
         };
-        let names = |args: &Args| chosen(args, ["celery", "mail"].into_iter()).into_iter().collect::<Vec<_>>().join(" ");
+        let names = |args: &Args| {
+            chosen(args, ["celery", "mail"].into_iter()).into_iter().collect::<Vec<_>>().join(" ")
+        };
         assert_eq!(names(&args(&[], &[])), "celery mail");
         assert_eq!(names(&args(&[], &[" mail"])), "celery");
         assert_eq!(names(&args(&["slow", " celery"], &["mail"])), "celery slow");

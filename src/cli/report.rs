@@ -2,12 +2,7 @@
 
 use celery_core::app::Celery;
 
-use super::{
-    Session,
-    failure::Failure,
-    output::python_str,
-    worker::platform,
-};
+use super::{Session, failure::Failure, output::python_str, worker::platform};
 
 pub(super) fn run(session: &Session) -> Result<(), Failure> {
     Ok(session.output.line(&text(&session.app))?)
@@ -17,7 +12,8 @@ pub(super) fn run(session: &Session) -> Result<(), Failure> {
 fn text(app: &Celery) -> String {
     let config = app.config();
     let transport = app.broker_urls().first().map_or("none", |url| url.scheme());
-    let results = config.result.backend.as_ref().map_or_else(|| "disabled".to_owned(), ToString::to_string);
+    let results =
+        config.result.backend.as_ref().map_or_else(|| "disabled".to_owned(), ToString::to_string);
     let settings = config.masked_changes();
     let settings = settings.iter().map(|(name, value)| {
         let quoted = value.as_str().map(|text| format!("'{text}'"));

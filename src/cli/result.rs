@@ -23,7 +23,9 @@ pub(super) async fn run(session: &Session, args: Args) -> Result<(), Failure> {
     if let Some(name) = &args.task
         && session.app.registry()?.get(name).is_none()
     {
-        return Err(Failure::new(format!("this program has no task `{name}`; leave `--task` out, the id is enough")));
+        return Err(Failure::new(format!(
+            "this program has no task `{name}`; leave `--task` out, the id is enough"
+        )));
     }
     let result = AsyncResult::<Value>::new(&session.app, args.task_id);
     if args.traceback {

@@ -46,7 +46,15 @@ fn options_of_the_worker_have_celerys_names() {
 
 #[test]
 fn options_that_this_version_does_not_have_are_refused() {
-    for option in ["-E", "-B", "--autoscale=3,1", "--detach", "--statedb=x", "--without-gossip", "--max-tasks-per-child=1"] {
+    for option in [
+        "-E",
+        "-B",
+        "--autoscale=3,1",
+        "--detach",
+        "--statedb=x",
+        "--without-gossip",
+        "--max-tasks-per-child=1",
+    ] {
         refused(&format!("celery worker {option}"), ErrorKind::UnknownArgument);
     }
     refused("celery worker -P prefork", ErrorKind::InvalidValue);
@@ -77,7 +85,11 @@ fn replies_are_printed_as_celery_prints_them() {
     check(json!(["t.add", "t.bad"]), true, "->  w1@h: OK\n    * t.add\n    * t.bad");
     check(json!([]), true, "->  w1@h: OK\n    - empty -");
     check(json!({"error": "KeyError('x')"}), true, "->  w1@h: ERROR\n        KeyError('x')");
-    check(json!({"b": [1], "a": {}}), true, "->  w1@h: OK\n    {\n        \"a\": {},\n        \"b\": [\n            1\n        ]\n    }");
+    check(
+        json!({"b": [1], "a": {}}),
+        true,
+        "->  w1@h: OK\n    {\n        \"a\": {},\n        \"b\": [\n            1\n        ]\n    }",
+    );
     check(json!(null), true, "->  w1@h: OK\n    None");
     let quiet = Output { quiet: true, ..output };
     assert_eq!(quiet.reply("w1@h", &json!({"ok": "pong"}), true), " w1@h: OK\n        pong");
@@ -99,7 +111,8 @@ fn values_are_printed_as_python_prints_them() {
 async fn nobody_replying_is_exit_status_69() {
     for line in ["celery inspect ping", "celery inspect registered -j", "celery status -t 0.1"] {
         let failure = run(line, "cli-nobody").await.unwrap_err();
-        let expected = Failure::new("No nodes replied within time constraint").code(failure::UNAVAILABLE);
+        let expected =
+            Failure::new("No nodes replied within time constraint").code(failure::UNAVAILABLE);
         assert_eq!(failure, expected, "{line}");
     }
 }
@@ -121,7 +134,11 @@ async fn a_call_is_a_message_in_its_queue_until_it_is_purged() {
 async fn a_date_that_is_none_is_exit_status_2() {
     let failure = run("celery call t.add --eta tomorrow", "cli-eta").await.unwrap_err();
     assert_eq!(failure.code, failure::USAGE);
-    assert!(failure.message.contains("\"tomorrow\" is not an ISO 8601 date"), "{}", failure.message);
+    assert!(
+        failure.message.contains("\"tomorrow\" is not an ISO 8601 date"),
+        "{}",
+        failure.message
+    );
 }
 
 #[tokio::test]
@@ -132,7 +149,8 @@ async fn a_task_that_the_program_has_not_is_named_in_the_complaint() {
 
 #[tokio::test]
 async fn an_app_that_cannot_be_built_says_why() {
-    let build = || Celery::builder("test").environment_from([]).set("task_time_limit", "soon").build();
+    let build =
+        || Celery::builder("test").environment_from([]).set("task_time_limit", "soon").build();
     let failure = parse("celery report").unwrap().try_run(build).await.unwrap_err();
     assert!(failure.message.starts_with("could not build the app: "), "{}", failure.message);
     assert!(failure.message.contains("task_time_limit"), "{}", failure.message);

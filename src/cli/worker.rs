@@ -35,10 +35,22 @@ pub(super) struct Args {
     #[arg(short = 'n', long, value_name = "NAME", env = "CELERY_WORKER_HOSTNAME")]
     hostname: Option<String>,
     /// Names of queues to take messages from, separated by commas, in place of those of the settings.
-    #[arg(short = 'Q', long, value_name = "NAMES", value_delimiter = ',', env = "CELERY_WORKER_QUEUES")]
+    #[arg(
+        short = 'Q',
+        long,
+        value_name = "NAMES",
+        value_delimiter = ',',
+        env = "CELERY_WORKER_QUEUES"
+    )]
     queues: Option<Vec<String>>,
     /// Names of queues to leave out, separated by commas.
-    #[arg(short = 'X', long, value_name = "NAMES", value_delimiter = ',', env = "CELERY_WORKER_EXCLUDE_QUEUES")]
+    #[arg(
+        short = 'X',
+        long,
+        value_name = "NAMES",
+        value_delimiter = ',',
+        env = "CELERY_WORKER_EXCLUDE_QUEUES"
+    )]
     exclude_queues: Vec<String>,
     /// How many tasks run at once: a number, or `auto` for the number of CPUs.
     #[arg(short, long, value_name = "NUMBER", value_parser = concurrency, env = "CELERY_WORKER_CONCURRENCY")]
@@ -47,7 +59,14 @@ pub(super) struct Args {
     #[arg(short = 'P', long, value_parser = ["async", "solo", "threads"], env = "CELERY_WORKER_POOL")]
     pool: Option<String>,
     /// What is logged.
-    #[arg(short, long, value_enum, ignore_case = true, default_value = "WARNING", env = "CELERY_WORKER_LOGLEVEL")]
+    #[arg(
+        short,
+        long,
+        value_enum,
+        ignore_case = true,
+        default_value = "WARNING",
+        env = "CELERY_WORKER_LOGLEVEL"
+    )]
     loglevel: LogLevel,
     /// Where it is logged, in place of standard error. Expands as `--hostname` does, and %p (node name).
     #[arg(short = 'f', long, value_name = "FILE", env = "CELERY_WORKER_LOGFILE")]
@@ -87,7 +106,8 @@ impl Args {
 
     fn options(&self, node: &str) -> WorkerOptions {
         let cpus = || std::thread::available_parallelism().map_or(1, usize::from);
-        let trimmed = |names: &Vec<String>| names.iter().map(|name| name.trim().to_owned()).collect();
+        let trimmed =
+            |names: &Vec<String>| names.iter().map(|name| name.trim().to_owned()).collect();
         WorkerOptions {
             hostname: Some(node.to_owned()),
             queues: self.queues.as_ref().map(trimmed),
@@ -104,13 +124,22 @@ impl Args {
     }
 }
 
-pub(super) async fn run(session: &Session, args: Args, no_color: bool) -> Result<ExitCode, Failure> {
+pub(super) async fn run(
+    session: &Session,
+    args: Args,
+    no_color: bool,
+) -> Result<ExitCode, Failure> {
     let Session { app, output } = session;
     let node = Celery::node_name(args.hostname.as_deref().map(platform::expand_host).as_deref());
     let path = |template: &String| PathBuf::from(platform::expand_node(template, &node));
     if app.config().worker.hijack_root_logger {
         let to = args.logfile.as_ref().map_or(LogTo::StandardError, |file| LogTo::File(path(file)));
-        logging::for_worker(args.loglevel, to, app.config().worker.log_color.filter(|_| !no_color), no_color)?;
+        logging::for_worker(
+            args.loglevel,
+            to,
+            app.config().worker.log_color.filter(|_| !no_color),
+            no_color,
+        )?;
     }
     let worker = Worker::new(app, args.options(&node))?;
     let _pidfile = args.pidfile.as_ref().map(|file| PidFile::create(path(file))).transpose()?;

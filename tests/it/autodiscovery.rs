@@ -23,7 +23,9 @@ impl Workspace {
         });
         // The same versions of everything, which are there without a network.
         let lock = fs::read_to_string(project.join("Cargo.lock")).unwrap();
-        write_if_changed(&root.join("Cargo.lock.project"), &lock, || fs::write(root.join("Cargo.lock"), &lock).unwrap());
+        write_if_changed(&root.join("Cargo.lock.project"), &lock, || {
+            fs::write(root.join("Cargo.lock"), &lock).unwrap()
+        });
         Self { root }
     }
 
@@ -37,20 +39,35 @@ impl Workspace {
             .env_remove("CARGO_ENCODED_RUSTFLAGS")
             .output()
             .unwrap();
-        assert!(output.status.success(), "cargo {arguments:?}:\n{}", String::from_utf8_lossy(&output.stderr));
+        assert!(
+            output.status.success(),
+            "cargo {arguments:?}:\n{}",
+            String::from_utf8_lossy(&output.stderr)
+        );
         output
     }
 
     /// Builds all programs, and returns what Cargo said.
     fn build(&self, profile: &str) -> String {
-        String::from_utf8(self.cargo(&["build", "--workspace", "--profile", profile]).stderr).unwrap()
+        String::from_utf8(self.cargo(&["build", "--workspace", "--profile", profile]).stderr)
+            .unwrap()
     }
 
     /// What the program printed, line by line.
     fn run(&self, folder: &str, program: &str) -> Vec<String> {
-        let program = self.root.join("target").join(folder).join(program).with_extension(std::env::consts::EXE_EXTENSION);
+        let program = self
+            .root
+            .join("target")
+            .join(folder)
+            .join(program)
+            .with_extension(std::env::consts::EXE_EXTENSION);
         let output = Command::new(&program).env_remove("CELERY_BROKER_URL").output().unwrap();
-        assert!(output.status.success(), "{}: {}", program.display(), String::from_utf8_lossy(&output.stderr));
+        assert!(
+            output.status.success(),
+            "{}: {}",
+            program.display(),
+            String::from_utf8_lossy(&output.stderr)
+        );
         String::from_utf8(output.stdout).unwrap().lines().map(str::to_owned).collect()
     }
 }
@@ -84,7 +101,11 @@ fn tasks_of_crates_that_are_only_listed_are_found_by_the_build_script() {
         let found = workspace.run(folder, "site");
         assert_eq!(
             found,
-            ["emails.tasks.send_welcome_email", "site.tasks.tidy_up", "uploads.tasks.process_upload"],
+            [
+                "emails.tasks.send_welcome_email",
+                "site.tasks.tidy_up",
+                "uploads.tasks.process_upload"
+            ],
             "{profile}"
         );
 
@@ -108,6 +129,9 @@ fn tasks_of_crates_that_are_only_listed_are_found_by_the_build_script() {
         let without = workspace.run(folder, "site-without-build");
         assert_eq!(without.len(), 2, "{without:?}");
         assert_eq!(without[0], "[]", "{profile}");
-        assert!(without[1].starts_with("installed apps without a task: emails, uploads; "), "{without:?}");
+        assert!(
+            without[1].starts_with("installed apps without a task: emails, uploads; "),
+            "{without:?}"
+        );
     }
 }

@@ -63,7 +63,8 @@ fn a_broker_without_cert_reqs_is_not_verified_and_a_backend_is_refused() {
 
 #[test]
 fn settings_turn_tls_on_for_a_plain_url_and_the_query_may_not() {
-    let loader = ConfigLoader::new().change("redis_backend_use_ssl", json!({ "ssl_cert_reqs": "none" }));
+    let loader =
+        ConfigLoader::new().change("redis_backend_use_ssl", json!({ "ssl_cert_reqs": "none" }));
     let address = backend("redis://h/0", loader).unwrap();
     assert!(matches!(address.info.addr(), ConnectionAddr::TcpTls { insecure: true, .. }));
     assert!(backend("redis://h/0?ssl_cert_reqs=none", ConfigLoader::new()).is_err());

@@ -22,13 +22,18 @@ pub(super) struct Documents {
 
 impl Documents {
     pub(super) fn new(config: &Config) -> Result<Self, BackendError> {
-        let serializer = Serializer::from_name(&config.result.serializer).map_err(BackendError::codec)?;
-        let mut accept =
-            AcceptContent::new(config.result_content().iter().map(String::as_str)).map_err(BackendError::codec)?;
+        let serializer =
+            Serializer::from_name(&config.result.serializer).map_err(BackendError::codec)?;
+        let mut accept = AcceptContent::new(config.result_content().iter().map(String::as_str))
+            .map_err(BackendError::codec)?;
         // What we write ourselves, we read.
         accept.add(serializer);
         let compression = config.result.compression.as_deref().map(Compression::from_name);
-        Ok(Self { serializer, compression: compression.transpose().map_err(BackendError::codec)?, accept })
+        Ok(Self {
+            serializer,
+            compression: compression.transpose().map_err(BackendError::codec)?,
+            accept,
+        })
     }
 
     pub(super) fn write(&self, meta: &TaskMeta) -> Result<Vec<u8>, BackendError> {
@@ -49,18 +54,23 @@ impl Documents {
             None => Cow::Borrowed(document),
             Some(framed) => {
                 let end = framed.iter().position(|byte| *byte == 0);
-                let (mime, body) = framed.split_at(end.ok_or_else(|| BackendError::codec("the frame of the result is cut off"))?);
+                let (mime, body) =
+                    framed.split_at(end.ok_or_else(|| {
+                        BackendError::codec("the frame of the result is cut off")
+                    })?);
                 let mime = String::from_utf8_lossy(mime);
                 let compression = Compression::from_mime(&mime).map_err(BackendError::codec)?;
                 Cow::Owned(compression.decompress(&body[1..]).map_err(BackendError::codec)?)
             }
         };
-        let is_json = document.first() == Some(&b'{') && self.accept.serializers().contains(&Serializer::Json);
+        let is_json = document.first() == Some(&b'{')
+            && self.accept.serializers().contains(&Serializer::Json);
         let value = match self.serializer.decode(&document) {
             Err(_) if is_json => Serializer::Json.decode(&document),
             outcome => outcome,
         };
-        TaskMeta::from_value(task_id, value.map_err(BackendError::codec)?).map_err(BackendError::codec)
+        TaskMeta::from_value(task_id, value.map_err(BackendError::codec)?)
+            .map_err(BackendError::codec)
     }
 }
 
@@ -72,7 +82,9 @@ mod tests {
     use super::*;
 
     fn documents(settings: &[(&str, &str)]) -> Documents {
-        let loader = settings.iter().fold(ConfigLoader::new(), |loader, (name, value)| loader.change(*name, *value));
+        let loader = settings
+            .iter()
+            .fold(ConfigLoader::new(), |loader, (name, value)| loader.change(*name, *value));
         Documents::new(&loader.load().unwrap()).unwrap()
     }
 

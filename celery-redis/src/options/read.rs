@@ -81,9 +81,11 @@ impl<'a> Reader<'a> {
     pub(super) fn steps(&self) -> Result<Vec<i64>, BadOption> {
         let name = "priority_steps";
         let Some(value) = self.get(name) else { return Ok(vec![0, 3, 6, 9]) };
-        let wrong = || self.expected(name, value, "a list of priorities from 0 to 9, such as [0, 3, 6, 9]");
+        let wrong =
+            || self.expected(name, value, "a list of priorities from 0 to 9, such as [0, 3, 6, 9]");
         let steps = value.as_array().ok_or_else(wrong)?;
-        let mut steps: Vec<i64> = steps.iter().map(Value::as_i64).collect::<Option<_>>().ok_or_else(wrong)?;
+        let mut steps: Vec<i64> =
+            steps.iter().map(Value::as_i64).collect::<Option<_>>().ok_or_else(wrong)?;
         steps.sort_unstable();
         steps.dedup();
         if steps.is_empty() || steps.iter().any(|step| !(0..=9).contains(step)) {
@@ -100,7 +102,8 @@ impl<'a> Reader<'a> {
             Some(Value::Bool(false)) => Ok(String::new()),
             Some(Value::String(prefix)) => {
                 let prefix = prefix.replace("{db}", &db.to_string());
-                let fits = prefix.is_empty() || prefix.starts_with('/') && prefix.find('.') == Some(prefix.len() - 1);
+                let fits = prefix.is_empty()
+                    || prefix.starts_with('/') && prefix.find('.') == Some(prefix.len() - 1);
                 if fits {
                     Ok(prefix)
                 } else {
@@ -129,8 +132,9 @@ impl<'a> Reader<'a> {
         match self.given.get(name) {
             None => Ok(BodyEncoding::Base64),
             Some(Value::Null) => Ok(BodyEncoding::Utf8),
-            Some(Value::String(text)) => BodyEncoding::from_name(text)
-                .ok_or_else(|| self.refuse(name, &format!("expected `base64` or `utf-8`, got `{text}`"))),
+            Some(Value::String(text)) => BodyEncoding::from_name(text).ok_or_else(|| {
+                self.refuse(name, &format!("expected `base64` or `utf-8`, got `{text}`"))
+            }),
             Some(other) => Err(self.expected(name, other, "`base64` or `utf-8`")),
         }
     }
@@ -154,7 +158,9 @@ impl<'a> Reader<'a> {
                 "TCP_KEEPINTVL" | "5" => keepalive.interval = Some(time),
                 "TCP_KEEPCNT" | "6" => keepalive.retries = Some(number),
                 other => {
-                    let why = format!("expected TCP_KEEPIDLE, TCP_KEEPINTVL or TCP_KEEPCNT, got `{other}`");
+                    let why = format!(
+                        "expected TCP_KEEPIDLE, TCP_KEEPINTVL or TCP_KEEPCNT, got `{other}`"
+                    );
                     return Err(self.refuse(name, &why));
                 }
             }
@@ -185,9 +191,12 @@ impl<'a> Reader<'a> {
             }
             let all = known.iter().copied().chain(without_meaning.iter().map(|(name, _)| *name));
             let near = all.map(|known| (strsim::jaro_winkler(known, name), known));
-            let near = near.filter(|(likeness, _)| *likeness > 0.8).max_by(|a, b| a.0.total_cmp(&b.0));
+            let near =
+                near.filter(|(likeness, _)| *likeness > 0.8).max_by(|a, b| a.0.total_cmp(&b.0));
             return Err(match near {
-                Some((_, near)) => self.refuse(name, &format!("there is no such option; did you mean `{near}`?")),
+                Some((_, near)) => {
+                    self.refuse(name, &format!("there is no such option; did you mean `{near}`?"))
+                }
                 None => self.refuse(name, "there is no such option; remove it"),
             });
         }

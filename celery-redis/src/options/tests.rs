@@ -1,4 +1,4 @@
-use celery_core::config::{ConfigLoader};
+use celery_core::config::ConfigLoader;
 use serde_json::json;
 
 use super::*;
@@ -44,7 +44,8 @@ fn what_cannot_be_done_is_refused_with_a_remedy() {
 
 #[test]
 fn what_only_python_needs_is_let_pass() {
-    read(json!({ "polling_interval": 0.5, "unacked_mutex_expire": 100, "master_name": null })).unwrap();
+    read(json!({ "polling_interval": 0.5, "unacked_mutex_expire": 100, "master_name": null }))
+        .unwrap();
 }
 
 #[test]
@@ -66,7 +67,8 @@ fn a_null_body_encoding_is_text_and_none_at_all_is_base64() {
 fn a_backend_prefix_gets_an_underscore_unless_it_ends_in_punctuation() {
     let prefix = |prefix: &str| {
         let options = json!({ "global_keyprefix": prefix });
-        let config = ConfigLoader::new().change("result_backend_transport_options", options).load().unwrap();
+        let config =
+            ConfigLoader::new().change("result_backend_transport_options", options).load().unwrap();
         BackendOptions::read(&config, &Map::new()).unwrap().prefix
     };
     assert_eq!(["res", "res:", "res-", ""].map(prefix), ["res_", "res:", "res-", ""]);
@@ -74,7 +76,9 @@ fn a_backend_prefix_gets_an_underscore_unless_it_ends_in_punctuation() {
 
 #[test]
 fn the_backend_takes_the_redis_settings() {
-    let loader = ConfigLoader::new().change("redis_socket_timeout", 7).change("redis_client_name", "results");
+    let loader = ConfigLoader::new()
+        .change("redis_socket_timeout", 7)
+        .change("redis_client_name", "results");
     let options = BackendOptions::read(&loader.load().unwrap(), &Map::new()).unwrap();
     assert_eq!(options.link.response_timeout, Duration::from_secs(7));
     assert_eq!(options.link.client_name.as_deref(), Some("results"));

@@ -24,7 +24,8 @@ async fn what_a_dead_worker_held_is_put_back_by_a_living_one() {
         found.push(body(&delivery));
         // The one that was thought dead acknowledges late: the entry is not its any more.
         let tag = delivery.message.as_ref().unwrap().properties.delivery_tag.clone();
-        let late = held.iter().any(|it| it.message.as_ref().unwrap().properties.delivery_tag == tag);
+        let late =
+            held.iter().any(|it| it.message.as_ref().unwrap().properties.delivery_tag == tag);
         assert!(late && delivery.message.as_ref().unwrap().properties.delivery_info.redelivered);
         std::mem::forget(delivery);
     }
@@ -48,7 +49,8 @@ async fn a_reply_that_nobody_got_is_put_back() {
     let item: String = space.ask("RPOP", "q", &[]).await;
     let envelope: Value = serde_json::from_str(&item).unwrap();
     let tag = envelope["properties"]["delivery_tag"].as_str().unwrap();
-    let _: u32 = space.ask("HSET", "unacked", &[tag, &json!([envelope, "", "q"]).to_string()]).await;
+    let _: u32 =
+        space.ask("HSET", "unacked", &[tag, &json!([envelope, "", "q"]).to_string()]).await;
     let _: u32 = space.ask("ZADD", "unacked_index", &["99999999999", tag]).await;
     let _: u32 = space.ask("SADD", &format!("celery-held.{}", process[0]), &[tag]).await;
     // Any deferral wakes the keeper, as a lost connection does.

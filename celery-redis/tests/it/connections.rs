@@ -17,7 +17,9 @@ use tokio::{
 };
 use url::Url;
 
-use crate::server::{LIMIT, Space, body, config, message, prefix, take_one, to_queue, url, variable, within};
+use crate::server::{
+    LIMIT, Space, body, config, message, prefix, take_one, to_queue, url, variable, within,
+};
 
 /// Stands between client and server, and cuts all connections when it is told to.
 struct Proxy {
@@ -37,7 +39,8 @@ impl Proxy {
                 let (server, mut cuts) = (server.clone(), cuts.clone());
                 cuts.mark_unchanged();
                 tokio::spawn(async move {
-                    let mut upstream = TcpStream::connect((server.0.as_str(), server.1)).await.unwrap();
+                    let mut upstream =
+                        TcpStream::connect((server.0.as_str(), server.1)).await.unwrap();
                     tokio::select! {
                         _ = copy_bidirectional(&mut client, &mut upstream) => {}
                         _ = cuts.changed() => {}
@@ -55,11 +58,18 @@ impl Proxy {
     }
 
     async fn broker(&self, prefix: &str) -> Arc<dyn Broker> {
-        transport::connect_broker(&self.url(), &config(json!({ "global_keyprefix": prefix }))).await.unwrap()
+        transport::connect_broker(&self.url(), &config(json!({ "global_keyprefix": prefix })))
+            .await
+            .unwrap()
     }
 
     async fn backend(&self, prefix: &str) -> Arc<dyn Backend> {
-        transport::connect_backend(Some(&self.url()), &config(json!({ "global_keyprefix": prefix }))).await.unwrap()
+        transport::connect_backend(
+            Some(&self.url()),
+            &config(json!({ "global_keyprefix": prefix })),
+        )
+        .await
+        .unwrap()
     }
 
     fn cut(&self) {
@@ -75,7 +85,8 @@ async fn a_waiting_consumer_learns_of_a_lost_connection_and_another_goes_on() {
     let mut consumer = broker.consume(&[Queue::named("q")], None).await.unwrap();
     let waiting = tokio::spawn(async move { consumer.next().await });
     // It waits once the server tracks its keys.
-    let tracked = || async { space.raw::<String>(&["INFO", "stats"]).await.contains("tracking_total_keys:") };
+    let tracked =
+        || async { space.raw::<String>(&["INFO", "stats"]).await.contains("tracking_total_keys:") };
     space.until("tracking", tracked).await;
     proxy.cut();
     let outcome = within("the loss", waiting).await.unwrap();
@@ -136,10 +147,18 @@ async fn a_subscription_heals() {
     let proxy = Proxy::start().await;
     let space = Space::new().await;
     let broker = proxy.broker(&space.prefix).await;
-    let queue = Queue { exchange: Exchange::fanout("ex"), routing_key: String::new(), ..Queue::named("listener") };
+    let queue = Queue {
+        exchange: Exchange::fanout("ex"),
+        routing_key: String::new(),
+        ..Queue::named("listener")
+    };
     let mut subscription = broker.subscribe(&queue).await.unwrap();
     proxy.cut();
-    let publication = Publication { exchange: Exchange::fanout("ex"), routing_key: String::new(), message: message("hi") };
+    let publication = Publication {
+        exchange: Exchange::fanout("ex"),
+        routing_key: String::new(),
+        message: message("hi"),
+    };
     let publishing = async {
         // Until somebody hears it: nobody does while the subscription is made again.
         loop {
@@ -161,7 +180,10 @@ async fn who_waits_for_a_result_is_woken_after_the_connection_was_lost() {
         let far = Arc::clone(&far);
         async move { far.wait("an-id").await }
     });
-    let direct = transport::connect_backend(Some(&url()), &config(json!({ "global_keyprefix": prefix }))).await.unwrap();
+    let direct =
+        transport::connect_backend(Some(&url()), &config(json!({ "global_keyprefix": prefix })))
+            .await
+            .unwrap();
     proxy.cut();
     direct.store(&TaskMeta::new("an-id", State::Success, json!(7))).await.unwrap();
     proxy.cut();
@@ -173,11 +195,17 @@ async fn who_waits_for_a_result_is_woken_after_the_connection_was_lost() {
 async fn a_wrong_password_or_database_is_refused_and_not_shown() {
     let server = Url::parse(url().expose()).unwrap();
     let at = |login: &str, db: &str| {
-        format!("redis://{login}{}:{}/{db}", server.host_str().unwrap(), server.port().unwrap_or(6379))
+        format!(
+            "redis://{login}{}:{}/{db}",
+            server.host_str().unwrap(),
+            server.port().unwrap_or(6379)
+        )
     };
     for url in [at("nobody:hunter2@", "0"), at("", "99999")] {
         let url = ServerUrl::parse(&url).unwrap();
-        let error = transport::connect_broker(&url, &ConfigLoader::new().load().unwrap()).await.unwrap_err();
+        let error = transport::connect_broker(&url, &ConfigLoader::new().load().unwrap())
+            .await
+            .unwrap_err();
         assert!(matches!(error, BrokerError::Refused(_)), "{error:?}");
         assert!(!format!("{error:?}").contains("hunter2"), "{error:?}");
     }
@@ -189,7 +217,8 @@ async fn a_server_that_is_not_there_is_a_lost_connection() {
     let port = listener.local_addr().unwrap().port();
     drop(listener);
     let url = ServerUrl::parse(&format!("redis://127.0.0.1:{port}/0")).unwrap();
-    let error = transport::connect_broker(&url, &ConfigLoader::new().load().unwrap()).await.unwrap_err();
+    let error =
+        transport::connect_broker(&url, &ConfigLoader::new().load().unwrap()).await.unwrap_err();
     assert!(matches!(error, BrokerError::ConnectionLost(_)), "{error:?}");
 }
 
@@ -200,16 +229,22 @@ async fn a_certificate_is_verified_unless_the_url_says_otherwise() {
     let prefix = prefix();
     let config = config(json!({ "global_keyprefix": prefix }));
     for url in [trusted.clone(), format!("{bare}?ssl_cert_reqs=none"), bare.clone()] {
-        let broker = transport::connect_broker(&ServerUrl::parse(&url).unwrap(), &config).await.unwrap();
+        let broker =
+            transport::connect_broker(&ServerUrl::parse(&url).unwrap(), &config).await.unwrap();
         broker.publish(&[to_queue("q", message("over tls"))]).await.unwrap();
         let mut consumer = broker.consume(&[Queue::named("q")], None).await.unwrap();
         take_one(&mut consumer).await.ack().await.unwrap();
     }
     let url = ServerUrl::parse(&format!("{bare}?ssl_cert_reqs=required")).unwrap();
     let error = transport::connect_broker(&url, &config).await.unwrap_err();
-    assert!(matches!(&error, BrokerError::Refused(source) if source.to_string().contains("certificate")), "{error:?}");
+    assert!(
+        matches!(&error, BrokerError::Refused(source) if source.to_string().contains("certificate")),
+        "{error:?}"
+    );
 
-    let backend = transport::connect_backend(Some(&ServerUrl::parse(&trusted).unwrap()), &config).await.unwrap();
+    let backend = transport::connect_backend(Some(&ServerUrl::parse(&trusted).unwrap()), &config)
+        .await
+        .unwrap();
     backend.store(&TaskMeta::new("an-id", State::Success, json!(1))).await.unwrap();
     let meta = tokio::time::timeout(LIMIT, backend.wait("an-id")).await.unwrap().unwrap();
     assert_eq!(meta.result, json!(1));

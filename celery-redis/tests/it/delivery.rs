@@ -27,7 +27,10 @@ async fn a_delivery_is_in_kombus_books_until_it_is_acknowledged() {
 
     delivery.ack().await.unwrap();
     let left = space.keys().await;
-    assert!(!left.iter().any(|key| key.starts_with("unacked") || key.starts_with("celery-held")), "{left:?}");
+    assert!(
+        !left.iter().any(|key| key.starts_with("unacked") || key.starts_with("celery-held")),
+        "{left:?}"
+    );
 }
 
 #[tokio::test]
@@ -42,15 +45,18 @@ async fn at_no_moment_is_a_message_outside_of_the_books() {
     let broker = Space::another(&space.prefix, json!({})).await;
     let asking = tokio::spawn(async move {
         for _ in 0..20 {
-            let mut consumer = broker.consume(&[Queue::named("q")], Some(3.try_into().unwrap())).await.unwrap();
-            let _ = tokio::time::timeout(std::time::Duration::from_micros(300), consumer.next()).await;
+            let mut consumer =
+                broker.consume(&[Queue::named("q")], Some(3.try_into().unwrap())).await.unwrap();
+            let _ =
+                tokio::time::timeout(std::time::Duration::from_micros(300), consumer.next()).await;
             drop(consumer);
         }
         broker
     });
     let count = "return redis.call('LLEN', KEYS[1]) + redis.call('HLEN', KEYS[2])";
     while !asking.is_finished() {
-        let there: u32 = space.raw(&["EVAL", count, "2", &space.key("q"), &space.key("unacked")]).await;
+        let there: u32 =
+            space.raw(&["EVAL", count, "2", &space.key("q"), &space.key("unacked")]).await;
         assert_eq!(there, number);
     }
     let broker = asking.await.unwrap();
@@ -72,7 +78,9 @@ async fn two_consumers_share_and_take_nothing_twice() {
     }
     let mut found = Vec::new();
     while found.len() < 100 {
-        let both = async { tokio::select! { batch = one.next() => batch, batch = two.next() => batch } };
+        let both = async {
+            tokio::select! { batch = one.next() => batch, batch = two.next() => batch }
+        };
         for delivery in within("a delivery", both).await.unwrap() {
             found.push(body(&delivery));
             delivery.ack().await.unwrap();
@@ -86,10 +94,13 @@ async fn two_consumers_share_and_take_nothing_twice() {
 #[tokio::test]
 async fn priorities_go_before_queues_and_zero_is_served_first() {
     let space = Space::new().await;
-    for (queue, body, priority) in [("a", "a9", 9), ("b", "b0", 0), ("a", "a3", 3), ("b", "b9", 9), ("a", "a0", 0)] {
+    for (queue, body, priority) in
+        [("a", "a9", 9), ("b", "b0", 0), ("a", "a3", 3), ("b", "b9", 9), ("a", "a0", 0)]
+    {
         space.publish_with(queue, body, Some(priority)).await;
     }
-    let mut consumer = space.broker.consume(&[Queue::named("a"), Queue::named("b")], None).await.unwrap();
+    let mut consumer =
+        space.broker.consume(&[Queue::named("a"), Queue::named("b")], None).await.unwrap();
     let found: Vec<String> = take(&mut consumer, 5).await.iter().map(body).collect();
     assert_eq!(found, ["a0", "b0", "a3", "a9", "b9"]);
 }
@@ -102,7 +113,8 @@ async fn the_queue_just_served_is_served_last() {
     }
     space.publish("b", "b1").await;
     let one = Some(1.try_into().unwrap());
-    let mut consumer = space.broker.consume(&[Queue::named("a"), Queue::named("b")], one).await.unwrap();
+    let mut consumer =
+        space.broker.consume(&[Queue::named("a"), Queue::named("b")], one).await.unwrap();
     let mut found = Vec::new();
     for _ in 0..4 {
         let delivery = take_one(&mut consumer).await;
@@ -136,7 +148,8 @@ async fn an_item_that_is_no_message_is_delivered_as_such_and_settled_like_others
 async fn what_is_quarantined_is_kept_byte_for_byte() {
     let space = Space::new().await;
     let mut consumer = space.consume("q").await;
-    let push = deadpool_redis::redis::cmd("LPUSH").arg(space.key("q")).arg(b"\xff\x00\"").to_owned();
+    let push =
+        deadpool_redis::redis::cmd("LPUSH").arg(space.key("q")).arg(b"\xff\x00\"").to_owned();
     let client = deadpool_redis::redis::Client::open(crate::server::url().expose()).unwrap();
     let mut raw = client.get_multiplexed_async_connection().await.unwrap();
     push.query_async::<()>(&mut raw).await.unwrap();
@@ -174,7 +187,10 @@ async fn deferred_messages_come_back_in_the_order_in_which_they_are_due() {
         let delivery = take_one(&mut consumer).await;
         assert_eq!(body(&delivery), expected);
         let late = clock::now().duration_since(due(expected));
-        assert!(!late.is_negative() && late.as_millis() < 2000, "{expected} came {late:#} after it was due");
+        assert!(
+            !late.is_negative() && late.as_millis() < 2000,
+            "{expected} came {late:#} after it was due"
+        );
         assert!(delivery.message.as_ref().unwrap().properties.delivery_info.redelivered);
         delivery.ack().await.unwrap();
     }
@@ -200,7 +216,8 @@ async fn what_is_held_is_renewed_so_that_nobody_takes_it_for_abandoned() {
     let delivery = take_one(&mut consumer).await;
     let tag = delivery.message.as_ref().unwrap().properties.delivery_tag.clone();
     let first: f64 = space.ask("ZSCORE", "unacked_index", &[&tag]).await;
-    let renewed = || async { space.ask::<f64>("ZSCORE", "unacked_index", &[&tag]).await > first + 1.5 };
+    let renewed =
+        || async { space.ask::<f64>("ZSCORE", "unacked_index", &[&tag]).await > first + 1.5 };
     space.until("two renewals", renewed).await;
     assert_eq!(space.broker.queue_len("q").await.unwrap(), 0);
     delivery.ack().await.unwrap();

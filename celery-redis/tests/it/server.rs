@@ -20,7 +20,9 @@ pub(crate) const LIMIT: Duration = Duration::from_secs(10);
 
 /// The value of a variable that the test command sets.
 pub(crate) fn variable(name: &str) -> String {
-    env::var(name).unwrap_or_else(|_| panic!("{name} is not set: run `cargo xtask test`, which starts the servers"))
+    env::var(name).unwrap_or_else(|_| {
+        panic!("{name} is not set: run `cargo xtask test`, which starts the servers")
+    })
 }
 
 pub(crate) fn url() -> ServerUrl {
@@ -29,7 +31,9 @@ pub(crate) fn url() -> ServerUrl {
 
 /// Waits for the future, and fails the test when it takes too long.
 pub(crate) async fn within<F: Future>(what: &str, future: F) -> F::Output {
-    tokio::time::timeout(LIMIT, future).await.unwrap_or_else(|_| panic!("{what}: not within {LIMIT:?}"))
+    tokio::time::timeout(LIMIT, future)
+        .await
+        .unwrap_or_else(|_| panic!("{what}: not within {LIMIT:?}"))
 }
 
 pub(crate) fn prefix() -> String {
@@ -39,7 +43,10 @@ pub(crate) fn prefix() -> String {
 pub(crate) fn config(options: Value) -> Config {
     ConfigLoader::new()
         .change("broker_transport_options", options.clone())
-        .change("result_backend_transport_options", json!({ "global_keyprefix": options["global_keyprefix"] }))
+        .change(
+            "result_backend_transport_options",
+            json!({ "global_keyprefix": options["global_keyprefix"] }),
+        )
         .load()
         .unwrap()
 }
@@ -53,7 +60,9 @@ pub(crate) async fn broker_with(options: Value) -> Arc<dyn Broker> {
 }
 
 pub(crate) async fn backend() -> Arc<dyn Backend> {
-    transport::connect_backend(Some(&url()), &config(json!({ "global_keyprefix": prefix() }))).await.unwrap()
+    transport::connect_backend(Some(&url()), &config(json!({ "global_keyprefix": prefix() })))
+        .await
+        .unwrap()
 }
 
 /// A namespace, a broker in it, and a connection that looks at its keys.
@@ -87,7 +96,12 @@ impl Space {
     }
 
     /// Sends a command, whose first argument is a key without the prefix.
-    pub(crate) async fn ask<T: FromRedisValue>(&self, command: &str, key: &str, args: &[&str]) -> T {
+    pub(crate) async fn ask<T: FromRedisValue>(
+        &self,
+        command: &str,
+        key: &str,
+        args: &[&str],
+    ) -> T {
         let command = redis::cmd(command).arg(self.key(key)).arg(args).to_owned();
         command.query_async(&mut self.raw.clone()).await.unwrap()
     }
@@ -105,7 +119,11 @@ impl Space {
     }
 
     /// Looks again and again until the condition holds.
-    pub(crate) async fn until<F: Future<Output = bool>>(&self, what: &str, condition: impl Fn() -> F) {
+    pub(crate) async fn until<F: Future<Output = bool>>(
+        &self,
+        what: &str,
+        condition: impl Fn() -> F,
+    ) {
         let looking = async {
             while !condition().await {
                 tokio::task::yield_now().await;

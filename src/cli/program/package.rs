@@ -28,8 +28,15 @@ impl Package {
         let packages = metadata["packages"].as_array().map(Vec::as_slice).unwrap_or_default();
         if is_folder {
             let manifest = manifest.canonicalize()?;
-            let here = packages.iter().find(|package| Path::new(text(&package["manifest_path"])) == manifest);
-            let missing = || Failure::new(format!("{} has no package: it is the root of a workspace; name one of its packages", manifest.display()));
+            let here = packages
+                .iter()
+                .find(|package| Path::new(text(&package["manifest_path"])) == manifest);
+            let missing = || {
+                Failure::new(format!(
+                    "{} has no package: it is the root of a workspace; name one of its packages",
+                    manifest.display()
+                ))
+            };
             return Self::of(here.ok_or_else(missing)?);
         }
         let name = app.to_string_lossy();
@@ -43,8 +50,11 @@ impl Package {
     fn of(package: &Value) -> Result<Self, Failure> {
         let name = text(&package["name"]);
         let targets = package["targets"].as_array().map(Vec::as_slice).unwrap_or_default();
-        let is_program = |target: &&Value| target["kind"].as_array().is_some_and(|kinds| kinds.contains(&"bin".into()));
-        let programs: Vec<_> = targets.iter().filter(is_program).map(|target| text(&target["name"])).collect();
+        let is_program = |target: &&Value| {
+            target["kind"].as_array().is_some_and(|kinds| kinds.contains(&"bin".into()))
+        };
+        let programs: Vec<_> =
+            targets.iter().filter(is_program).map(|target| text(&target["name"])).collect();
         let binary = match (programs.as_slice(), package["default_run"].as_str()) {
             (_, Some(default)) => default,
             ([only], None) => only,
@@ -65,8 +75,14 @@ impl Package {
 
     /// Builds the program and runs it with the arguments, in place of this one.
     pub(super) fn run(&self, arguments: &[OsString]) -> Result<ExitCode, Failure> {
-        let mut line: Vec<OsString> = vec!["run".into(), "--quiet".into(), "--manifest-path".into()];
-        line.extend([self.manifest.clone().into(), "--bin".into(), self.binary.clone().into(), "--".into()]);
+        let mut line: Vec<OsString> =
+            vec!["run".into(), "--quiet".into(), "--manifest-path".into()];
+        line.extend([
+            self.manifest.clone().into(),
+            "--bin".into(),
+            self.binary.clone().into(),
+            "--".into(),
+        ]);
         line.extend_from_slice(arguments);
         replace(&cargo(), &line)
     }
@@ -83,7 +99,9 @@ fn metadata(manifest: Option<&Path>) -> Result<Value, Failure> {
         command.arg("--manifest-path").arg(manifest);
     }
     let output = command.output().map_err(|error| {
-        Failure::new(format!("could not run cargo, which finds and builds the package of `-A`: {error}"))
+        Failure::new(format!(
+            "could not run cargo, which finds and builds the package of `-A`: {error}"
+        ))
     })?;
     if !output.status.success() {
         let complaint = String::from_utf8_lossy(&output.stderr);
@@ -92,8 +110,9 @@ fn metadata(manifest: Option<&Path>) -> Result<Value, Failure> {
             complaint.trim_end()
         )));
     }
-    serde_json::from_slice(&output.stdout)
-        .map_err(|error| Failure::new(format!("could not read what `cargo metadata` printed: {error}")))
+    serde_json::from_slice(&output.stdout).map_err(|error| {
+        Failure::new(format!("could not read what `cargo metadata` printed: {error}"))
+    })
 }
 
 fn unknown(name: &str, packages: &[Value]) -> String {
@@ -104,7 +123,9 @@ fn unknown(name: &str, packages: &[Value]) -> String {
         }
         _ => format!("; there are: {}", names.join(", ")),
     };
-    format!("there is no package `{name}` in this workspace, and no folder of that name with a Cargo.toml{hint}")
+    format!(
+        "there is no package `{name}` in this workspace, and no folder of that name with a Cargo.toml{hint}"
+    )
 }
 
 /// Packages are written with hyphens or underscores.
@@ -123,7 +144,8 @@ mod tests {
     use super::*;
 
     fn package(programs: &[&str], default_run: Option<&str>) -> Value {
-        let targets: Vec<_> = programs.iter().map(|name| json!({ "name": name, "kind": ["bin"] })).collect();
+        let targets: Vec<_> =
+            programs.iter().map(|name| json!({ "name": name, "kind": ["bin"] })).collect();
         json!({ "name": "my-site", "manifest_path": "/w/Cargo.toml", "targets": targets, "default_run": default_run })
     }
 

@@ -31,7 +31,11 @@ const ART: [&str; 12] = [
 pub(super) fn banner(app: &Celery, worker: &Worker) -> Result<String, Error> {
     let config = app.config();
     let transport: Vec<_> = app.broker_urls().iter().map(ToString::to_string).collect();
-    let results = config.result.backend.as_ref().map_or_else(|| "disabled://".to_owned(), ToString::to_string);
+    let results = config
+        .result
+        .backend
+        .as_ref()
+        .map_or_else(|| "disabled://".to_owned(), ToString::to_string);
     let pool = match config.worker.pool {
         WorkerPool::Threads => "threads",
         WorkerPool::Solo => "solo",
@@ -74,7 +78,10 @@ fn queue_line(queue: &Queue) -> String {
         ExchangeKind::Topic => "topic",
         ExchangeKind::Fanout => "fanout",
     };
-    format!(".> {:<16} exchange={}({kind}) key={}", queue.name, queue.exchange.name, queue.routing_key)
+    format!(
+        ".> {:<16} exchange={}({kind}) key={}",
+        queue.name, queue.exchange.name, queue.routing_key
+    )
 }
 
 #[cfg(test)]
@@ -99,14 +106,20 @@ mod tests {
         let worker = Worker::new(&app, options).unwrap();
         let banner = banner(&app, &worker).unwrap();
         let lines: Vec<_> = banner.lines().collect();
-        assert_eq!(lines[1], format!(" -------------- w1@host v{} (rust)", env!("CARGO_PKG_VERSION")));
+        assert_eq!(
+            lines[1],
+            format!(" -------------- w1@host v{} (rust)", env!("CARGO_PKG_VERSION"))
+        );
         assert_eq!(lines[2], "--- ***** ----- ");
         assert_eq!(lines[6], "- ** ---------- .> app:         proj");
         assert_eq!(lines[7], "- ** ---------- .> transport:   redis://:**@localhost:6379/0");
         assert_eq!(lines[8], "- ** ---------- .> results:     disabled://");
         assert_eq!(lines[9], "- *** --- * --- .> concurrency: 3 (async)");
         assert_eq!(lines[12], " -------------- [queues]");
-        assert_eq!(lines[13], "                .> celery           exchange=celery(direct) key=celery");
+        assert_eq!(
+            lines[13],
+            "                .> celery           exchange=celery(direct) key=celery"
+        );
         assert_eq!(lines[14], "                .> slow             exchange=slow(direct) key=slow");
         assert_eq!(lines[17], "[tasks]");
     }

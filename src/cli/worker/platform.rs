@@ -8,7 +8,12 @@ pub(in crate::cli) fn system() -> String {
         "macos" => "Darwin".to_owned(),
         os => {
             let mut letters = os.chars();
-            letters.next().map(|first| first.to_ascii_uppercase()).into_iter().chain(letters).collect()
+            letters
+                .next()
+                .map(|first| first.to_ascii_uppercase())
+                .into_iter()
+                .chain(letters)
+                .collect()
         }
     }
 }

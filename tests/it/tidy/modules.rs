@@ -28,7 +28,20 @@ const GROUPS: [(&str, &[&str]); 4] = [
         ],
     ),
     ("seams", &["clock", "broker", "backend", "transport", "memory", "conformance"]),
-    ("calling", &["error", "app", "context", "task", "registry", "signature", "result", "control", "macro_support"]),
+    (
+        "calling",
+        &[
+            "error",
+            "app",
+            "context",
+            "task",
+            "registry",
+            "signature",
+            "result",
+            "control",
+            "macro_support",
+        ],
+    ),
     ("running", &["worker"]),
 ];
 

@@ -1,0 +1,17 @@
+"""Runs a worker, for as long as whoever started it lives."""
+import os
+import signal
+import sys
+import threading
+
+from proj.celery import app
+
+
+def end_with_the_test():
+    """The test holds our standard input: its end is the end of the test."""
+    sys.stdin.read()
+    os.killpg(0, signal.SIGKILL)
+
+
+threading.Thread(target=end_with_the_test, daemon=True).start()
+app.worker_main(['worker', '--without-gossip', '--without-mingle', '--without-heartbeat', '-l', 'INFO', *sys.argv[1:]])
