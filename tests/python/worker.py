@@ -8,8 +8,12 @@ from proj.celery import app
 
 
 def end_with_the_test():
-    """The test holds our standard input: its end is the end of the test."""
-    sys.stdin.read()
+    """The test holds our standard input: its end is the end of the test.
+
+    The descriptor is read, not `sys.stdin`, whose lock a forked child would find taken for ever.
+    """
+    while os.read(0, 1):
+        pass
     os.killpg(0, signal.SIGKILL)
 
 
