@@ -1,4 +1,6 @@
-// Run it with `cargo run --example 01_hello`. It needs no server: everything stays inside this process.
+//! Run it with `cargo run --example 01_hello`. It needs no server: everything stays inside this process.
+#![expect(clippy::print_stdout, reason = "an example shows what it does")]
+
 use celery::{Shutdown, Worker, WorkerOptions, prelude::*};
 
 #[shared_task]

@@ -10,6 +10,8 @@
 
 #[cfg(feature = "cli")]
 pub mod cli;
+#[cfg(all(feature = "cli", feature = "macros"))]
+pub mod guide;
 pub mod prelude;
 
 /// The parts that are seldom needed: seams for drivers, messages, settings, values.

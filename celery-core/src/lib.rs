@@ -16,6 +16,7 @@ pub mod arguments;
 pub mod exception;
 pub mod state;
 pub mod retry;
+pub mod queue;
 pub mod routing;
 pub mod config;
 

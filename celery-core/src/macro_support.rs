@@ -118,6 +118,15 @@ pub fn returned<T: Serialize + ?Sized>(value: &T) -> Result<Value, TaskError> {
     })
 }
 
+/// How a task ended that returned this error. Its place is where this is called.
+#[track_caller]
+pub fn failed<E>(error: E) -> TaskError
+where
+    TaskError: From<E>,
+{
+    TaskError::from(error)
+}
+
 /// The identity of the app that a task is bound to.
 pub fn app_id(app: &Celery) -> AppId {
     app.id()

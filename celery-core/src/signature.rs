@@ -11,7 +11,7 @@ pub use self::{
     spec::{BadSignature, Spec},
 };
 
-use std::{fmt, marker::PhantomData, time::Duration};
+use std::{fmt, marker::PhantomData};
 
 use jiff::Timestamp;
 use serde::Serialize;
@@ -144,8 +144,7 @@ impl<In, Out> Signature<In, Out> {
 
     /// Runs it that many seconds from now, at the earliest.
     pub fn countdown(self, seconds: impl Into<f64>) -> Self {
-        let delay = Duration::try_from_secs_f64(seconds.into()).unwrap_or_default();
-        self.set(|options| options.eta = Some(When::In(delay)))
+        self.set(|options| options.eta = Some(When::in_seconds(seconds.into())))
     }
 
     /// Runs it at that time, at the earliest.
@@ -155,8 +154,7 @@ impl<In, Out> Signature<In, Out> {
 
     /// Does not run it unless it starts within that many seconds from now.
     pub fn expires(self, seconds: impl Into<f64>) -> Self {
-        let limit = Duration::try_from_secs_f64(seconds.into()).unwrap_or_default();
-        self.set(|options| options.expires = Some(When::In(limit)))
+        self.set(|options| options.expires = Some(When::in_seconds(seconds.into())))
     }
 
     /// Does not run it unless it starts by that time.
@@ -248,7 +246,10 @@ impl<In, Out> Signature<In, Out> {
         put: impl FnOnce(&mut CallOptions, Spec),
     ) -> Self {
         match other.into_spec() {
-            Ok(spec) => put(&mut self.spec.options, spec),
+            Ok(mut spec) => {
+                spec.carry_routing();
+                put(&mut self.spec.options, spec);
+            }
             Err(error) => self.fault = self.fault.or(Some(error)),
         }
         self
@@ -319,7 +320,7 @@ impl From<Spec> for Signature<Untyped, Value> {
     }
 }
 
-impl<In: Complete, Out> Signature<In, Out> {
+impl<In, Out> Signature<In, Out> {
     /// Sends the task to its queue and returns a handle of its result.
     ///
     /// # Errors
@@ -328,7 +329,11 @@ impl<In: Complete, Out> Signature<In, Out> {
     ///
     /// # Cancel safety
     /// A call that is dropped may or may not have been sent.
-    pub async fn apply_async(self) -> Result<AsyncResult<Out>, Error> {
+    pub async fn apply_async(self) -> Result<AsyncResult<Out>, Error>
+    where
+        // Here and not on the `impl`, since only then rustc says what the trait has to say.
+        In: Complete,
+    {
         let app = match &self.app {
             Some(app) => app.clone(),
             None => Celery::current()?,

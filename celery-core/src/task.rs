@@ -1,6 +1,6 @@
 //! What a task is, and how one ends.
 
-use std::{error::Error, fmt, panic::Location, sync::Arc, time::Duration};
+use std::{any::Any, error::Error, fmt, panic::Location, sync::Arc, time::Duration};
 
 use jiff::Timestamp;
 
@@ -126,9 +126,17 @@ impl<E: Error + Send + Sync + 'static> From<E> for TaskError {
     #[track_caller]
     fn from(error: E) -> Self {
         let location = Location::caller();
+        let (exception, location) = match (&error as &dyn Any).is::<SoftTimeLimitExceeded>() {
+            // It arises nowhere in the task, and has a name in Celery.
+            true => (SoftTimeLimitExceeded::exception(), None),
+            false => (
+                Exception::from_error(&error),
+                Some(format!("{}:{}", location.file(), location.line())),
+            ),
+        };
         Self::Failed(Box::new(Failure {
-            exception: Exception::from_error(&error),
-            location: Some(format!("{}:{}", location.file(), location.line())),
+            exception,
+            location,
             traceback: None,
             source: Some(Arc::new(error)),
         }))
@@ -184,10 +192,27 @@ pub enum When {
     At(Timestamp),
 }
 
+impl When {
+    /// That many seconds from now. What is no positive number is now; what is more than can be told is the longest
+    /// time that can.
+    pub fn in_seconds(seconds: f64) -> Self {
+        let longest = if seconds > 0.0 { Duration::MAX } else { Duration::ZERO };
+        Self::In(Duration::try_from_secs_f64(seconds).unwrap_or(longest))
+    }
+
+    /// The time, as seen at `now`: no later than the last one that can be told.
+    pub fn after(self, now: Timestamp) -> Timestamp {
+        match self {
+            Self::In(delay) => now.checked_add(delay).unwrap_or(Timestamp::MAX),
+            Self::At(at) => at,
+        }
+    }
+}
+
 impl Retry {
     /// Runs again after that many seconds.
     pub fn countdown(mut self, seconds: impl Into<f64>) -> Self {
-        self.when = Some(When::In(Duration::try_from_secs_f64(seconds.into()).unwrap_or_default()));
+        self.when = Some(When::in_seconds(seconds.into()));
         self
     }
 
@@ -229,3 +254,13 @@ impl Retry {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the soft time limit was exceeded")]
 pub struct SoftTimeLimitExceeded;
+
+impl SoftTimeLimitExceeded {
+    /// What Python calls it.
+    fn exception() -> Exception {
+        Exception {
+            exc_message: Vec::new(),
+            ..Exception::new("SoftTimeLimitExceeded", "billiard.exceptions", Value::Null)
+        }
+    }
+}

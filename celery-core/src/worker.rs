@@ -128,10 +128,16 @@ impl Worker {
         panics::install_hook();
         let background = CancellationToken::new();
         let _stop_background = background.clone().drop_guard();
-        if self.node.app.config().worker.enable_remote_control {
-            tokio::spawn(control::serve(self.node.clone(), shutdown.clone(), background));
+        let control = self.node.app.config().worker.enable_remote_control.then(|| {
+            tokio::spawn(control::serve(self.node.clone(), shutdown.clone(), background.clone()))
+        });
+        let ended = consumer::run(&self.node, &self.queues, self.prefetch, &shutdown).await;
+        background.cancel();
+        if let Some(control) = control {
+            // It removes its binding. A broker that is away must not hold up the end.
+            _ = tokio::time::timeout(Duration::from_secs(2), control).await;
         }
-        consumer::run(&self.node, &self.queues, self.prefetch, &shutdown).await
+        ended
     }
 }
 

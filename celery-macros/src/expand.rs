@@ -62,10 +62,16 @@ enum Calls {
     Uses,
 }
 
-/// The function as it was.
+/// The function as it was. That its arguments are its own is not its choice.
 fn function(task: &TaskFn) -> TokenStream {
     let TaskFn { attrs, vis, sig, body, .. } = task;
-    body.as_ref().map_or_else(TokenStream::new, |body| quote! { #(#attrs)* #vis #sig #body })
+    let written = |body| {
+        quote! {
+            #[allow(clippy::needless_pass_by_value)]
+            #(#attrs)* #vis #sig #body
+        }
+    };
+    body.as_ref().map_or_else(TokenStream::new, written)
 }
 
 /// The type, with the documentation of the function.
@@ -227,7 +233,7 @@ fn registration(args: &Args, task: &TaskFn) -> TokenStream {
         Output::Fallible(_) => quote_spanned! {place=>
             match #call {
                 ::core::result::Result::Ok(value) => #private_there::returned(&value),
-                ::core::result::Result::Err(error) => ::core::result::Result::Err(#private_there::TaskError::from(error)),
+                ::core::result::Result::Err(error) => ::core::result::Result::Err(#private_there::failed(error)),
             }
         },
     };

@@ -113,7 +113,12 @@ fn attribute(kind: Kind, args: TokenStream, item: TokenStream) -> TokenStream {
     let task = match TaskFn::parse(item.clone(), &mut errors) {
         Ok(task) => task,
         Err(error) => {
-            errors.push(error);
+            match syn::parse2::<syn::Item>(item.clone()) {
+                Ok(other) if !matches!(other, syn::Item::Fn(_) | syn::Item::Verbatim(_)) => {
+                    errors.at(other, "a task is a function; put the attribute on a `fn`");
+                }
+                _ => errors.push(error),
+            }
             // What it is, rustc knows better.
             return errors
                 .into_error()

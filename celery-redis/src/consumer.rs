@@ -137,11 +137,11 @@ impl RedisConsumer {
 
     /// After a hit, the queue that was served last moves behind the others.
     fn rotate(&mut self, last: &str) {
-        if self.books.options.order == QueueOrder::RoundRobin && self.queues.len() > 1 {
-            if let Some(at) = self.queues.iter().position(|queue| queue.name == last) {
-                let served = self.queues.remove(at);
-                self.queues.push(served);
-            }
+        if self.books.options.order == QueueOrder::RoundRobin
+            && let Some(at) = self.queues.iter().position(|queue| queue.name == last)
+        {
+            let served = self.queues.remove(at);
+            self.queues.push(served);
         }
     }
 
@@ -149,9 +149,9 @@ impl RedisConsumer {
         let limit = self.books.link.options().health_check_interval.max(Duration::from_millis(100));
         let happened = async {
             if freed {
-                self.slots.freed.notified().await
+                self.slots.freed.notified().await;
             } else {
-                self.changes.happened.notified().await
+                self.changes.happened.notified().await;
             }
         };
         // After a while without news the next fetch also shows whether the server still answers.

@@ -108,7 +108,7 @@ impl Subscription for RedisSubscription {
                 Ok(payload) => match envelope::from_json(&payload) {
                     Ok(message) => return Ok(message),
                     Err(malformed) => {
-                        tracing::warn!("skipped a message on `{}`: {malformed}", self.pattern)
+                        tracing::warn!("skipped a message on `{}`: {malformed}", self.pattern);
                     }
                 },
                 Err(fault) => {

@@ -3,7 +3,6 @@
 
 use std::{
     collections::HashMap,
-    future::Future,
     sync::{Arc, Weak},
     time::Duration,
 };
@@ -214,13 +213,16 @@ async fn restore(books: &Books) -> Result<Option<Duration>, Fault> {
                 RESTORE.command(&keys).arg(tag).arg(&ceiling).arg(raw).arg(item).to_owned(),
             );
         }
+        if pipeline.is_empty() {
+            return Ok(Some(books.options.restore_interval));
+        }
         let restored: Vec<u32> = books.link.insist(&pipeline).await?;
         tracing::debug!(
             "put back {} messages that were due or abandoned",
             restored.iter().sum::<u32>()
         );
         if restored.len() < limit || books.options.restore_limit.is_some() {
-            return Ok(Some(Duration::from_millis(if restored.is_empty() { 1000 } else { 1 })));
+            return Ok(Some(Duration::from_millis(1)));
         }
     }
 }
@@ -230,33 +232,29 @@ async fn restore(books: &Books) -> Result<Option<Duration>, Fault> {
 /// An entry of ours names its queue. Python's may name an exchange: then it is its bindings that count, and where
 /// there are none, the message goes to the queue that is called like its routing key, as Celery's queues are, rather
 /// than nowhere.
-fn targets<'a>(
-    books: &'a Books,
-    entry: &'a Entry,
-    bindings: &'a mut HashMap<String, Vec<String>>,
-) -> impl Future<Output = Result<Vec<String>, Fault>> + Send + 'a {
-    async move {
-        let keys = &books.options.keys;
-        let list = |queue: &str| keys.list(queue, entry.priority());
-        if entry.exchange.is_empty() {
-            return Ok(vec![list(&entry.routing_key)]);
-        }
-        if !bindings.contains_key(&entry.exchange) {
-            let members = books
-                .link
-                .ask(Cmd::new().arg("SMEMBERS").arg(keys.bindings(&entry.exchange)))
-                .await?;
-            bindings.insert(entry.exchange.clone(), members);
-        }
-        let bound = bindings[&entry.exchange].iter().filter_map(|binding| {
-            let topic = binding.split(&keys.sep).nth(1).is_some_and(|pattern| !pattern.is_empty());
-            let kind = if topic { ExchangeKind::Topic } else { ExchangeKind::Direct };
-            keys.bound(binding, kind, &entry.routing_key)
-        });
-        let mut lists: Vec<String> = bound.map(list).collect();
-        if lists.is_empty() {
-            lists.push(list(&entry.routing_key));
-        }
-        Ok(lists)
+async fn targets(
+    books: &Books,
+    entry: &Entry,
+    bindings: &mut HashMap<String, Vec<String>>,
+) -> Result<Vec<String>, Fault> {
+    let keys = &books.options.keys;
+    let list = |queue: &str| keys.list(queue, entry.priority());
+    if entry.exchange.is_empty() {
+        return Ok(vec![list(&entry.routing_key)]);
     }
+    if !bindings.contains_key(&entry.exchange) {
+        let members =
+            books.link.ask(Cmd::new().arg("SMEMBERS").arg(keys.bindings(&entry.exchange))).await?;
+        bindings.insert(entry.exchange.clone(), members);
+    }
+    let bound = bindings[&entry.exchange].iter().filter_map(|binding| {
+        let topic = binding.split(&keys.sep).nth(1).is_some_and(|pattern| !pattern.is_empty());
+        let kind = if topic { ExchangeKind::Topic } else { ExchangeKind::Direct };
+        keys.bound(binding, kind, &entry.routing_key)
+    });
+    let mut lists: Vec<String> = bound.map(list).collect();
+    if lists.is_empty() {
+        lists.push(list(&entry.routing_key));
+    }
+    Ok(lists)
 }

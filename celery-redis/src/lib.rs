@@ -5,7 +5,7 @@
 //! keys are written:
 //!
 //! - **Nothing is ever outside of the server's books.** A message leaves its queue and enters kombu's `unacked` hash in
-//!   one script ([`scripts`](self)), so that no crash can fall in between.
+//!   one script, so that no crash can fall in between.
 //! - **Waiting takes nothing.** The consumer's connection has the server track the lists that it found empty
 //!   (`CLIENT TRACKING`, Redis 6); the first change to any of them, by whichever client, is pushed to it, and it
 //!   fetches. One connection waits on any number of queues and priorities, nothing is polled, and a wait that is

@@ -27,7 +27,7 @@ pub(super) struct Args {
     remote: RemoteArgs,
 }
 
-/// What the commands have in common that ask workers.
+/// Whom to ask, and how long to wait.
 #[derive(Debug, clap::Args)]
 pub(super) struct RemoteArgs {
     /// Seconds to wait for replies.

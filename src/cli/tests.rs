@@ -57,7 +57,9 @@ fn options_that_this_version_does_not_have_are_refused() {
     ] {
         refused(&format!("celery worker {option}"), ErrorKind::UnknownArgument);
     }
-    refused("celery worker -P prefork", ErrorKind::InvalidValue);
+    for pool in ["prefork", "threads", "gevent"] {
+        refused(&format!("celery worker -P {pool}"), ErrorKind::InvalidValue);
+    }
     refused("celery worker -c many", ErrorKind::ValueValidation);
     refused("celery worker -l LOUD", ErrorKind::InvalidValue);
     refused("celery worker -A mysite", ErrorKind::UnknownArgument);
@@ -145,6 +147,14 @@ async fn a_date_that_is_none_is_exit_status_2() {
 async fn a_task_that_the_program_has_not_is_named_in_the_complaint() {
     let failure = run("celery result abc --task t.add", "cli-result").await.unwrap_err();
     assert!(failure.message.starts_with("this program has no task `t.add`"), "{}", failure.message);
+}
+
+#[tokio::test]
+async fn a_pool_of_the_settings_that_is_not_there_is_refused() {
+    let build =
+        || Celery::builder("test").environment_from([]).set("worker_pool", "threads").build();
+    let failure = parse("celery -q worker").unwrap().try_run(build).await.unwrap_err();
+    assert!(failure.message.starts_with("there is no pool `threads`"), "{}", failure.message);
 }
 
 #[tokio::test]

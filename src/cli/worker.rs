@@ -12,6 +12,7 @@ use std::{
 
 use celery_core::{
     app::Celery,
+    config::WorkerPool,
     worker::{Shutdown, Worker, WorkerOptions},
 };
 use clap::builder::FalseyValueParser;
@@ -55,8 +56,8 @@ pub(super) struct Args {
     /// How many tasks run at once: a number, or `auto` for the number of CPUs.
     #[arg(short, long, value_name = "NUMBER", value_parser = concurrency, env = "CELERY_WORKER_CONCURRENCY")]
     concurrency: Option<Concurrency>,
-    /// How tasks are run.
-    #[arg(short = 'P', long, value_parser = ["async", "solo", "threads"], env = "CELERY_WORKER_POOL")]
+    /// How tasks are run: as many at once as the concurrency says, or one at a time, for debugging.
+    #[arg(short = 'P', long, value_parser = ["async", "solo"], env = "CELERY_WORKER_POOL")]
     pool: Option<String>,
     /// What is logged.
     #[arg(
@@ -104,7 +105,7 @@ impl Args {
         self.pool.as_deref()
     }
 
-    fn options(&self, node: &str) -> WorkerOptions {
+    fn options(&self, node: &str, pool: WorkerPool) -> WorkerOptions {
         let cpus = || std::thread::available_parallelism().map_or(1, usize::from);
         let trimmed =
             |names: &Vec<String>| names.iter().map(|name| name.trim().to_owned()).collect();
@@ -113,6 +114,7 @@ impl Args {
             queues: self.queues.as_ref().map(trimmed),
             exclude_queues: trimmed(&self.exclude_queues),
             concurrency: match self.concurrency {
+                _ if pool == WorkerPool::Solo => Some(1),
                 Some(Concurrency::Number(number)) => Some(number),
                 Some(Concurrency::Auto) => Some(cpus()),
                 Some(Concurrency::BySettings) | None => None,
@@ -141,7 +143,13 @@ pub(super) async fn run(
             no_color,
         )?;
     }
-    let worker = Worker::new(app, args.options(&node))?;
+    let pool = app.config().worker.pool;
+    if pool == WorkerPool::Threads {
+        return Err(Failure::new(
+            "there is no pool `threads` in this version; leave `worker_pool` out: tasks that are no `async fn` run on threads in the pool `async` too",
+        ));
+    }
+    let worker = Worker::new(app, args.options(&node, pool))?;
     let _pidfile = args.pidfile.as_ref().map(|file| PidFile::create(path(file))).transpose()?;
     if args.purge {
         purge(app, &worker, *output).await?;

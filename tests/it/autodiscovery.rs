@@ -24,7 +24,7 @@ impl Workspace {
         // The same versions of everything, which are there without a network.
         let lock = fs::read_to_string(project.join("Cargo.lock")).unwrap();
         write_if_changed(&root.join("Cargo.lock.project"), &lock, || {
-            fs::write(root.join("Cargo.lock"), &lock).unwrap()
+            fs::write(root.join("Cargo.lock"), &lock).unwrap();
         });
         Self { root }
     }

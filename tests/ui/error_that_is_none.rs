@@ -1,8 +1,10 @@
 use celery::shared_task;
 
+struct Trouble;
+
 #[shared_task]
-fn check() -> Result<i64, String> {
-    Err("no".to_owned())
+fn check() -> Result<i64, Trouble> {
+    Err(Trouble)
 }
 
 fn main() {}

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use jiff::Timestamp;
+use jiff::{Timestamp, tz::TimeZone};
 use uuid::Uuid;
 
 use super::Celery;
@@ -61,16 +61,13 @@ impl Celery {
         let id = options.task_id.unwrap_or_else(|| Uuid::new_v4().to_string());
         let limits = self.repr_limits();
         let zone = self.time_zone();
-        let at = |when: When| match when {
-            When::In(delay) => now + delay,
-            When::At(at) => at,
-        };
+        let at = |when: When| when.after(now);
         let expires = options.expires.or(by_task.expires.map(When::In)).map(at);
         let inherited = parent
             .filter(|_| config.inherit_parent_priority)
             .and_then(|parent| parent.request().priority);
         let own = by_task.priority.map(i64::from);
-        let priority = options.priority.or(own).or(inherited).or(destination.priority);
+        let priority = options.priority.or(own).or(destination.priority).or(inherited);
         let parent = parent.map(Context::request);
         let specs = |specs: &[Spec]| {
             (!specs.is_empty()).then(|| specs.iter().map(Spec::to_value).collect())
@@ -104,7 +101,7 @@ impl Celery {
                 ),
                 root_id: options
                     .root_id
-                    .or_else(|| parent.and_then(|parent| parent.headers.root_id.clone()))
+                    .or_else(|| parent.map(root_of))
                     .or_else(|| Some(id.clone())),
                 parent_id: options.parent_id.or_else(|| parent.map(|parent| parent.id.clone())),
                 argsrepr: options.argsrepr.or_else(|| Some(repr::args(&args, &limits))),
@@ -155,7 +152,7 @@ impl Celery {
         changes: Retry,
     ) -> Outgoing {
         let zone = self.time_zone();
-        let expires = message.expires(&zone).ok().flatten();
+        let expires = message.expires(&TimeZone::UTC).ok().flatten();
         let message = message.retry(RetryChanges {
             eta: Some(date::format(eta, &zone)),
             args: changes.args,
@@ -309,8 +306,13 @@ pub(crate) fn milliseconds_until(expires: Timestamp, now: Timestamp) -> String {
     Duration::try_from(expires.duration_since(now)).unwrap_or_default().as_millis().to_string()
 }
 
+/// The root of the tree that the task belongs to: itself, where its message names none.
+fn root_of(task: &TaskMessage) -> String {
+    task.headers.root_id.as_ref().unwrap_or(&task.id).clone()
+}
+
 /// A number of seconds as it is written: whole where it is.
-fn number(seconds: f64) -> serde_json::Number {
+pub(crate) fn number(seconds: f64) -> serde_json::Number {
     let whole = seconds.fract() == 0.0 && seconds.abs() < 1e15;
     let exact = whole.then(|| serde_json::Number::from(seconds as i64));
     exact.or_else(|| serde_json::Number::from_f64(seconds)).unwrap_or_else(|| 0.into())

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use super::{RouteError, did_you_mean, name, shape, text};
 use crate::{
-    broker::{Exchange, ExchangeKind, Queue},
     config::TaskConfig,
+    queue::{Exchange, ExchangeKind, Queue},
     value::{Map, Value},
 };
 

@@ -1,7 +1,7 @@
 use serde_json::json;
 
 use super::*;
-use crate::broker::{Exchange, ExchangeKind, Queue};
+use crate::queue::{Exchange, ExchangeKind, Queue};
 
 #[track_caller]
 fn queue_of<'a>(routes: &'a Routes, task: &str) -> Option<&'a str> {

@@ -177,11 +177,7 @@ fn seconds(seconds: f64) -> Value {
 
 fn read_when(value: &Value) -> Option<When> {
     match value {
-        Value::Number(number) => {
-            let delay =
-                std::time::Duration::try_from_secs_f64(number.as_f64()?).unwrap_or_default();
-            Some(When::In(delay))
-        }
+        Value::Number(number) => Some(When::in_seconds(number.as_f64()?)),
         Value::String(text) => {
             crate::date::parse(text, &jiff::tz::TimeZone::UTC).ok().map(When::At)
         }

@@ -2,7 +2,10 @@
 
 use std::{collections::VecDeque, sync::Arc, time::Duration};
 
-use tokio::{task::JoinSet, time::sleep};
+use tokio::{
+    task::JoinSet,
+    time::{Instant, sleep},
+};
 
 use super::{
     Node, Shutdown,
@@ -21,7 +24,7 @@ pub(super) async fn run(
     shutdown: &Shutdown,
 ) -> Result<(), Error> {
     let mut work = Work { node, ready: VecDeque::new(), running: JoinSet::new() };
-    let mut failures = 0;
+    let mut outage = Outage::default();
     loop {
         let consumer = tokio::select! {
             biased;
@@ -30,9 +33,17 @@ pub(super) async fn run(
         };
         let error = match consumer {
             Ok(mut consumer) => {
-                tracing::debug!(queues = queues.len(), "consuming");
-                match work.consume(consumer.as_mut(), shutdown, &mut failures).await {
-                    Some(error) => error.into(),
+                tracing::info!(target: "celery::worker", "{} ready.", node.hostname);
+                outage.established = true;
+                let began = Instant::now();
+                match work.consume(consumer.as_mut(), shutdown, &mut outage).await {
+                    Some(error) => {
+                        work.give_up_waiting();
+                        if began.elapsed() >= LASTING {
+                            outage.failures = 0;
+                        }
+                        error.into()
+                    }
                     None => {
                         if let Err(error) = consumer.close().await {
                             tracing::warn!(
@@ -46,7 +57,7 @@ pub(super) async fn run(
             }
             Err(error) => error,
         };
-        pause_after(&error, node, &mut failures, shutdown).await?;
+        outage.pause(&error, node, shutdown).await?;
     }
     work.finish(shutdown).await;
     Ok(())
@@ -66,7 +77,7 @@ impl Work<'_> {
         &mut self,
         consumer: &mut dyn Consumer,
         shutdown: &Shutdown,
-        failures: &mut u32,
+        outage: &mut Outage,
     ) -> Option<BrokerError> {
         loop {
             tokio::select! {
@@ -80,7 +91,7 @@ impl Work<'_> {
                 Some(done) = self.running.join_next() => log_if_lost(done),
                 batch = consumer.next() => match batch {
                     Ok(batch) => {
-                        *failures = 0;
+                        outage.failures = 0;
                         for delivery in batch {
                             match request::receive(self.node, delivery) {
                                 Received::Run(request) => self.ready.push_back(*request),
@@ -96,12 +107,20 @@ impl Work<'_> {
         }
     }
 
+    /// Hands back what has not begun: after a lost connection it comes again, and is not to be run twice.
+    fn give_up_waiting(&mut self) {
+        let waiting = std::mem::take(&mut self.ready);
+        self.running.spawn(async move {
+            // The last one first, since each goes to the front of its queue.
+            for request in waiting.into_iter().rev() {
+                request.hand_back().await;
+            }
+        });
+    }
+
     /// Hands back what has not begun, and waits for the rest, unless the worker is to stop at once.
     async fn finish(mut self, shutdown: &Shutdown) {
-        // The last one first, since each goes to the front of its queue.
-        for request in self.ready.drain(..).rev() {
-            request.hand_back().await;
-        }
+        self.give_up_waiting();
         let grace = self.node.app.config().worker.soft_shutdown_timeout;
         let cold = async {
             shutdown.cold.cancelled().await;
@@ -140,29 +159,49 @@ async fn connect(
     Ok(node.app.broker().await?.consume(queues, prefetch).await?)
 }
 
-/// Waits before the next attempt, longer each time, or gives up as the settings say.
-async fn pause_after(
-    error: &Error,
-    node: &Node,
-    failures: &mut u32,
-    shutdown: &Shutdown,
-) -> Result<(), Error> {
-    let config = &node.app.config().broker;
-    *failures += 1;
-    let lost = matches!(error, Error::Broker(BrokerError::ConnectionLost(_)));
-    let retries =
-        if *failures == 1 { config.connection_retry } else { config.retries_on_startup() };
-    if !lost || !retries || config.connection_max_retries.is_some_and(|max| *failures > max) {
-        return Err(error.clone());
+/// A connection that held this long was a sound one: the next loss is counted anew.
+const LASTING: Duration = Duration::from_secs(60);
+
+/// What is known of the connection while there is none.
+#[derive(Debug, Default)]
+struct Outage {
+    /// Attempts that failed in a row.
+    failures: u32,
+    /// Whether there has ever been a connection.
+    established: bool,
+}
+
+impl Outage {
+    /// Waits before the next attempt, longer each time, or gives up as the settings say.
+    ///
+    /// Before there was any connection, only a fault of the connection is worth another attempt: what the broker
+    /// refuses then is a mistake in the settings. Later it is a broker in trouble, which a worker outlasts.
+    async fn pause(
+        &mut self,
+        error: &Error,
+        node: &Node,
+        shutdown: &Shutdown,
+    ) -> Result<(), Error> {
+        let config = &node.app.config().broker;
+        self.failures += 1;
+        let retries = if self.established {
+            config.connection_retry
+        } else {
+            config.retries_on_startup()
+                && matches!(error, Error::Broker(BrokerError::ConnectionLost(_)))
+        };
+        if !retries || config.connection_max_retries.is_some_and(|max| self.failures > max) {
+            return Err(error.clone());
+        }
+        // kombu's steps, the first of which is taken at once.
+        let pause = Duration::from_secs((2 * u64::from(self.failures - 1)).min(30));
+        tracing::error!(error = error as &dyn std::error::Error, retry_in = ?pause, "consumer: lost the connection to the broker");
+        tokio::select! {
+            () = sleep(pause) => {}
+            () = stopping(shutdown) => {}
+        }
+        Ok(())
     }
-    // kombu's steps, the first of which is taken at once.
-    let pause = Duration::from_secs((2 * u64::from(*failures - 1)).min(30));
-    tracing::error!(error = error as &dyn std::error::Error, retry_in = ?pause, "consumer: lost the connection to the broker");
-    tokio::select! {
-        () = sleep(pause) => {}
-        () = stopping(shutdown) => {}
-    }
-    Ok(())
 }
 
 fn log_if_lost(done: Result<(), tokio::task::JoinError>) {

@@ -56,7 +56,12 @@ async fn listen(
             Err(error) => return error,
         };
         let request = match Request::from_message(&message, node.app.accept_content()) {
-            Ok(request) if request.is_for(&node.hostname) => request,
+            Ok(request) if request.is_for(&node.hostname) => {
+                if let Some(clock) = message.headers.get("clock").and_then(Value::as_u64) {
+                    node.app.clock().adjust(clock);
+                }
+                request
+            }
             Ok(_) => continue,
             Err(error) => {
                 tracing::warn!(
@@ -85,6 +90,14 @@ fn answer(node: &Node, request: &Request, shutdown: &Shutdown) -> Option<Value> 
     match request.method.as_str() {
         "ping" => Some(serde_json::json!({ "ok": "pong" })),
         "registered" | "dump_tasks" => Some(registered(node, &request.arguments)),
+        // A worker that starts asks the others what they know. Nothing is revoked here.
+        "hello"
+            if request.arguments.get("from_node").and_then(Value::as_str)
+                == Some(&node.hostname) =>
+        {
+            None
+        }
+        "hello" => Some(serde_json::json!({ "revoked": [], "clock": node.app.clock().forward() })),
         "shutdown" => {
             tracing::warn!("shutdown was asked for by remote control");
             shutdown.warm.cancel();
@@ -139,7 +152,7 @@ async fn reply(node: &Node, request: &Request, value: Value) -> Result<(), Error
     let publication = Publication {
         exchange: Exchange::direct(to.exchange.clone()),
         routing_key: to.routing_key.clone(),
-        message: reply.to_message(0, Serializer::Json)?,
+        message: reply.to_message(node.app.clock().forward(), Serializer::Json)?,
     };
     Ok(node.app.broker().await?.publish(&[publication]).await?)
 }

@@ -1,6 +1,6 @@
 //! Runs a task under its limits.
 
-use std::{future::pending, panic::AssertUnwindSafe, time::Duration};
+use std::{future::pending, panic::AssertUnwindSafe, pin::Pin, time::Duration};
 
 use futures_util::FutureExt;
 use tokio::{sync::OwnedSemaphorePermit, time::sleep};
@@ -38,36 +38,37 @@ pub(super) async fn execute(
         Ok(bound) => bound,
         Err(error) => return Outcome::Error(error),
     };
-    let run = async {
-        match task.body {
-            Body::Async(body) => run_async(body(context.clone(), bound), context, slot).await,
-            Body::Blocking(body) => run_blocking(body, context.clone(), bound, slot).await,
-        }
+    let mut run: Run<'_> = match task.body {
+        Body::Async(body) => Box::pin(run_async(body(context.clone(), bound), context, slot)),
+        Body::Blocking(body) => Box::pin(run_blocking(body, context.clone(), bound, slot)),
     };
-    tokio::pin!(run);
     let hard = limit(limits.hard);
     tokio::pin!(hard);
     let soft = limit(limits.soft);
     tokio::pin!(soft);
     let mut told = false;
-    loop {
+    let stopped = loop {
         tokio::select! {
             biased;
             outcome = &mut run => return outcome,
-            () = cold.cancelled() => return Outcome::Cancelled,
-            () = &mut hard => {
-                context.ask_to_stop();
-                return Outcome::TimedOut(limits.hard.unwrap_or_default());
-            }
+            () = cold.cancelled() => break Outcome::Cancelled,
+            () = &mut hard => break Outcome::TimedOut(limits.hard.unwrap_or_default()),
             () = &mut soft, if !told => {
                 told = true;
                 if !context.ask_to_stop() && matches!(task.body, Body::Async(_)) {
-                    return Outcome::Error(Failure::from(SoftTimeLimitExceeded).into());
+                    break Outcome::Error(Failure::from(SoftTimeLimitExceeded).into());
                 }
             }
         }
-    }
+    };
+    // A function cannot be stopped, but may look.
+    context.ask_to_stop();
+    panics::discard(run);
+    stopped
 }
+
+/// A task under way.
+type Run<'a> = Pin<Box<dyn Future<Output = Outcome> + Send + 'a>>;
 
 fn bind(task: &Registration, context: &Context) -> Result<Bound, TaskError> {
     let request = context.request();

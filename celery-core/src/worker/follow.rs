@@ -9,6 +9,7 @@ use crate::{
     },
     clock,
     context::Context,
+    exception::Exception,
     protocol::TaskMessage,
     signature::Spec,
     value::Value,
@@ -17,8 +18,13 @@ use crate::{
 /// Messages to publish, and the results that they will have.
 #[derive(Debug, Default)]
 pub(super) struct Follows {
+    /// The callbacks, and the next step of the chain as the last.
     pub(super) outgoing: Vec<Outgoing>,
     pub(super) children: Vec<Value>,
+    /// Whether the last message is the next step of the chain.
+    pub(super) goes_on: bool,
+    /// Why the chain does not go on, although it should.
+    pub(super) broken: Option<Exception>,
 }
 
 /// The callbacks and the next step of the chain, with the result of the task.
@@ -29,9 +35,16 @@ pub(super) fn after_success(app: &Celery, context: &Context, result: &Value) -> 
     let callbacks = read(context, embed.callbacks.as_deref().unwrap_or_default());
     follows.send_all(app, context, callbacks.into_iter().map(with_result).collect());
     if let Some((next, rest)) = embed.chain.as_deref().and_then(<[Value]>::split_last) {
+        let sent = follows.outgoing.len();
         for mut step in read(context, std::slice::from_ref(next)) {
             step.options.chain = Some(rest.to_vec());
             follows.send(app, context, with_result(step));
+        }
+        follows.goes_on = follows.outgoing.len() > sent;
+        if !follows.goes_on {
+            let reason =
+                "the next step of the chain could not be sent; the log of the worker says why";
+            follows.broken = Some(broken(reason));
         }
     }
     if embed.chord.is_some() {
@@ -56,7 +69,7 @@ pub(super) fn after_failure(app: &Celery, context: &Context) -> Follows {
     follows
 }
 
-/// The steps of the chain that will not be run, the last one first: their ids, and what is known of them.
+/// The steps of the chain that come after the task, the last one first: their ids, and what is known of them.
 pub(super) fn rest_of_chain(message: &TaskMessage) -> Vec<TaskMessage> {
     let steps = message.embed.chain.as_deref().unwrap_or_default().iter();
     let specs = steps.filter_map(|step| Spec::from_value(step.clone()).ok());
@@ -64,6 +77,11 @@ pub(super) fn rest_of_chain(message: &TaskMessage) -> Vec<TaskMessage> {
         Some(TaskMessage { id: spec.options.task_id?, task: spec.task, ..TaskMessage::default() })
     });
     failed.collect()
+}
+
+/// The failure of steps that are never reached.
+pub(super) fn broken(reason: impl Into<String>) -> Exception {
+    Exception::new("InvalidTaskError", "celery.exceptions", reason.into())
 }
 
 impl Follows {

@@ -26,6 +26,18 @@ pub(super) fn install_hook() {
     });
 }
 
+/// Drops what is left of a task that was stopped. What it panics with while it is dropped is told and goes no further,
+/// or its message would come back and do so again.
+pub(super) fn discard<T>(rest: T) {
+    if let Err(payload) = panic::catch_unwind(panic::AssertUnwindSafe(|| drop(rest))) {
+        let failure = failure(&*payload);
+        tracing::error!(
+            traceback = failure.traceback,
+            "a task that was stopped panicked as it was dropped"
+        );
+    }
+}
+
 /// The failure of a task that panicked on this thread with that payload.
 pub(super) fn failure(payload: &(dyn Any + Send)) -> Failure {
     failure_at(payload, take_trace())

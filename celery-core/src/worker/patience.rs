@@ -16,6 +16,15 @@ use crate::{
     value::Value,
 };
 
+/// Why something was not stored or published.
+#[derive(Debug)]
+pub(super) enum Undone {
+    /// The worker is to stop at once.
+    Stopped,
+    /// It cannot be done.
+    Failed(Error),
+}
+
 impl Node {
     /// Stores a state of the run.
     pub(super) async fn store(
@@ -25,46 +34,48 @@ impl Node {
         result: Value,
         traceback: Option<String>,
         children: Vec<Value>,
-    ) {
+    ) -> Result<(), Undone> {
         let meta = self.app.meta(context.request(), state, result, &self.hostname);
-        self.store_meta(&TaskMeta { traceback, children: Some(children), ..meta }).await;
+        self.store_meta(&TaskMeta { traceback, children: Some(children), ..meta }).await
     }
 
-    /// Stores the failure of a step that will not be run because one before it failed.
-    pub(super) async fn store_failed_step(
+    /// Stores the state of a step that will not be run because of one before it.
+    pub(super) async fn store_step(
         &self,
         step: &TaskMessage,
-        exception: &Value,
-        traceback: Option<&str>,
-    ) {
-        let meta = self.app.meta(step, State::Failure, exception.clone(), &self.hostname);
-        let traceback = traceback.map(str::to_owned);
-        self.store_meta(&TaskMeta { traceback, children: Some(Vec::new()), ..meta }).await;
+        state: State,
+        exception: Value,
+        traceback: Option<String>,
+    ) -> Result<(), Undone> {
+        let meta = self.app.meta(step, state, exception, &self.hostname);
+        self.store_meta(&TaskMeta { traceback, children: Some(Vec::new()), ..meta }).await
     }
 
-    /// Publishes each message.
-    pub(super) async fn publish(&self, batch: Vec<Outgoing>) {
-        for outgoing in batch {
-            let (app, outgoing) = (&self.app, &outgoing);
-            self.persist("publish a task", &outgoing.message.id, || app.publish(outgoing)).await;
-        }
+    /// Publishes a message.
+    pub(super) async fn publish(&self, outgoing: &Outgoing) -> Result<(), Undone> {
+        let app = &self.app;
+        self.persist("publish a task", &outgoing.message.id, || app.publish(outgoing)).await
     }
 
-    async fn store_meta(&self, meta: &TaskMeta) {
+    async fn store_meta(&self, meta: &TaskMeta) -> Result<(), Undone> {
         let app = &self.app;
         let store = || async move { Ok(app.backend().await?.store(meta).await?) };
-        self.persist("store a result", &meta.task_id, store).await;
+        self.persist("store a result", &meta.task_id, store).await
     }
 
     /// Tries until it is done, or cannot be done, or the worker is to stop at once.
-    async fn persist<F>(&self, what: &str, id: &str, attempt: impl Fn() -> F)
+    ///
+    /// From the first failure on it takes a slot as soon as one is free: during an outage what is left to do does not
+    /// pile up, since there are only so many slots.
+    async fn persist<F>(&self, what: &str, id: &str, attempt: impl Fn() -> F) -> Result<(), Undone>
     where
         F: Future<Output = Result<(), Error>>,
     {
         let mut pause = Duration::from_millis(100);
+        let mut slot = None;
         loop {
             let error = match attempt().await {
-                Ok(()) => return,
+                Ok(()) => return Ok(()),
                 Err(error) => error,
             };
             let passes = matches!(
@@ -72,15 +83,22 @@ impl Node {
                 Error::Broker(BrokerError::ConnectionLost(_))
                     | Error::Backend(BackendError::ConnectionLost(_))
             );
-            if !passes || self.cold.is_cancelled() {
+            let stopped = self.cold.is_cancelled();
+            if !passes || stopped {
                 tracing::error!(id, error = &error as &dyn std::error::Error, "could not {what}");
-                return;
+                return Err(if stopped { Undone::Stopped } else { Undone::Failed(error) });
             }
             tracing::warn!(id, error = &error as &dyn std::error::Error, retry_in = ?pause, "could not {what} yet");
-            tokio::select! {
-                () = sleep(pause) => pause = (pause * 2).min(Duration::from_secs(10)),
-                () = self.cold.cancelled() => {}
+            let next = sleep(pause);
+            tokio::pin!(next);
+            loop {
+                tokio::select! {
+                    () = &mut next => break,
+                    () = self.cold.cancelled() => break,
+                    taken = self.slots.acquire(), if slot.is_none() => slot = taken.ok(),
+                }
             }
+            pause = (pause * 2).min(Duration::from_secs(10));
         }
     }
 }

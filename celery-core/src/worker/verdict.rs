@@ -5,6 +5,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use crate::{
+    app::send::number,
     exception::Exception,
     options::Options,
     retry,
@@ -82,7 +83,7 @@ pub(super) fn decide(
         Outcome::Returned(value) => Verdict::Succeed(value),
         Outcome::Cancelled => Verdict::HandBack,
         Outcome::TimedOut(limit) => {
-            let seconds = Value::from(limit.as_secs_f64());
+            let seconds = Value::Number(number(limit.as_secs_f64()));
             Verdict::Fail(
                 Failure::new(Exception::new("TimeLimitExceeded", "billiard.exceptions", seconds)),
                 Cause::TimeLimit,
@@ -124,11 +125,8 @@ fn again(mut asked: Retry, facts: Facts<'_>) -> Verdict {
         };
         return Verdict::Fail(cause.unwrap_or_else(exhausted), Cause::Error);
     }
-    let eta = match asked.when {
-        Some(When::At(at)) => at,
-        Some(When::In(delay)) => facts.now + delay,
-        None => facts.now + facts.options.default_retry_delay,
-    };
+    let when = asked.when.unwrap_or(When::In(facts.options.default_retry_delay));
+    let eta = when.after(facts.now);
     Verdict::Retry(Box::new(Again { eta, cause, changes: asked }))
 }
 
@@ -165,7 +163,7 @@ mod tests {
         check_all(&[
             (Outcome::Returned(json!(3)), "succeed 3"),
             (Outcome::Cancelled, "hand back"),
-            (Outcome::TimedOut(Duration::from_secs(2)), "fail TimeLimitExceeded: 2.0 TimeLimit"),
+            (Outcome::TimedOut(Duration::from_secs(2)), "fail TimeLimitExceeded: 2 TimeLimit"),
             (Outcome::Error(TaskError::Ignore), "ignore"),
             (Outcome::Error(Reject::requeue("later").into()), "reject requeue=true"),
             (Outcome::Error(Retry::default().into()), "retry in 180"),

@@ -41,7 +41,7 @@ pub(crate) fn envelopes(capture: &Value) -> Vec<String> {
 fn collect(value: &Value, found: &mut Vec<String>) {
     match value {
         Value::String(text) if text.starts_with("{\"body\": ") && !found.contains(text) => {
-            found.push(text.clone())
+            found.push(text.clone());
         }
         Value::Array(items) => items.iter().for_each(|item| collect(item, found)),
         Value::Object(map) => map.values().for_each(|item| collect(item, found)),

@@ -10,7 +10,7 @@ fn broker(url: &str) -> Result<Address, BadOption> {
     Address::broker(&ServerUrl::parse(url).unwrap(), &config())
 }
 
-fn backend(url: &str, loader: ConfigLoader) -> Result<Address, BadOption> {
+fn backend(url: &str, loader: &ConfigLoader) -> Result<Address, BadOption> {
     Address::backend(&ServerUrl::parse(url).unwrap(), &loader.load().unwrap())
 }
 
@@ -55,9 +55,10 @@ fn a_database_that_is_no_number_is_refused() {
 fn a_broker_without_cert_reqs_is_not_verified_and_a_backend_is_refused() {
     let address = broker("rediss://h/0").unwrap();
     assert!(matches!(address.info.addr(), ConnectionAddr::TcpTls { insecure: true, .. }));
-    let Err(error) = backend("rediss://h/0", ConfigLoader::new()) else { panic!("accepted") };
+    let Err(error) = backend("rediss://h/0", &ConfigLoader::new()) else { panic!("accepted") };
     assert!(error.to_string().contains("ssl_cert_reqs=required"), "{error}");
-    let address = backend("rediss://h/0?ssl_cert_reqs=CERT_REQUIRED", ConfigLoader::new()).unwrap();
+    let address =
+        backend("rediss://h/0?ssl_cert_reqs=CERT_REQUIRED", &ConfigLoader::new()).unwrap();
     assert!(matches!(address.info.addr(), ConnectionAddr::TcpTls { insecure: false, .. }));
 }
 
@@ -65,9 +66,9 @@ fn a_broker_without_cert_reqs_is_not_verified_and_a_backend_is_refused() {
 fn settings_turn_tls_on_for_a_plain_url_and_the_query_may_not() {
     let loader =
         ConfigLoader::new().change("redis_backend_use_ssl", json!({ "ssl_cert_reqs": "none" }));
-    let address = backend("redis://h/0", loader).unwrap();
+    let address = backend("redis://h/0", &loader).unwrap();
     assert!(matches!(address.info.addr(), ConnectionAddr::TcpTls { insecure: true, .. }));
-    assert!(backend("redis://h/0?ssl_cert_reqs=none", ConfigLoader::new()).is_err());
+    assert!(backend("redis://h/0?ssl_cert_reqs=none", &ConfigLoader::new()).is_err());
 }
 
 #[test]
@@ -80,10 +81,10 @@ fn settings_stand_in_for_what_the_backend_url_leaves_out() {
             .change("redis_username", "me")
             .change("redis_password", "pw")
     };
-    let address = backend("redis://", loader()).unwrap();
+    let address = backend("redis://", &loader()).unwrap();
     assert_eq!(address.info.addr().to_string(), "there:7001");
     assert_eq!((address.db, address.info.redis_settings().username()), (3, Some("me")));
-    let address = backend("redis://you:other@here:1/2", loader()).unwrap();
+    let address = backend("redis://you:other@here:1/2", &loader()).unwrap();
     assert_eq!(address.info.addr().to_string(), "here:1");
     assert_eq!((address.db, address.info.redis_settings().password()), (2, Some("other")));
 }

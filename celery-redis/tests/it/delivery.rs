@@ -1,9 +1,6 @@
 //! From the queue into kombu's books, and out of them again.
 
-use celery_core::{
-    broker::{Broker, Queue},
-    clock,
-};
+use celery_core::{broker::Queue, clock};
 use jiff::ToSpan;
 use serde_json::{Value, json};
 

@@ -40,7 +40,7 @@ pub(crate) fn prefix() -> String {
     format!("test-{}:", Uuid::new_v4())
 }
 
-pub(crate) fn config(options: Value) -> Config {
+pub(crate) fn config(options: &Value) -> Config {
     ConfigLoader::new()
         .change("broker_transport_options", options.clone())
         .change(
@@ -56,11 +56,11 @@ pub(crate) async fn broker() -> Arc<dyn Broker> {
 }
 
 pub(crate) async fn broker_with(options: Value) -> Arc<dyn Broker> {
-    transport::connect_broker(&url(), &config(options)).await.unwrap()
+    transport::connect_broker(&url(), &config(&options)).await.unwrap()
 }
 
 pub(crate) async fn backend() -> Arc<dyn Backend> {
-    transport::connect_backend(Some(&url()), &config(json!({ "global_keyprefix": prefix() })))
+    transport::connect_backend(Some(&url()), &config(&json!({ "global_keyprefix": prefix() })))
         .await
         .unwrap()
 }
@@ -119,10 +119,10 @@ impl Space {
     }
 
     /// Looks again and again until the condition holds.
-    pub(crate) async fn until<F: Future<Output = bool>>(
+    pub(crate) async fn until<F: Future<Output = bool> + Send>(
         &self,
         what: &str,
-        condition: impl Fn() -> F,
+        condition: impl Fn() -> F + Send + Sync,
     ) {
         let looking = async {
             while !condition().await {

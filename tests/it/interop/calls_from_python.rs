@@ -54,7 +54,7 @@ async fn every_way_of_calling_in_python_reaches_a_rust_worker() {
     );
     report.check(
         "argsrepr",
-        &json!({ "/result/argsrepr": "(secret)", "/result/ignore_result": false }),
+        &json!({ "/result/argsrepr": "(secret)", "/result/ignore_result": null }),
     );
     report.check("time_limits", &json!({ "/result/timelimit": [60, 50.5] }));
 

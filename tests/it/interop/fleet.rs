@@ -43,9 +43,11 @@ async fn runs(space: &Space, count: usize) -> HashMap<String, usize> {
 /// Nothing is left that could run, and nothing more has run.
 async fn nothing_is_left(space: &Space) {
     let waiting: u64 = space.redis("LLEN", &["{}shared"]).await;
-    let held: Vec<String> = space.redis("HKEYS", &["{}unacked"]).await;
+    let held: Vec<String> = space.redis("HVALS", &["{}unacked"]).await;
+    let since: Vec<String> = space.redis("ZRANGE", &["{}unacked_index", "0", "-1", "WITHSCORES"]).await;
     let more: Vec<String> = space.redis("LRANGE", &["{}counted", "0", "-1"]).await;
-    assert_eq!((waiting, held, more), (0, Vec::new(), Vec::new()));
+    let nothing = Vec::<String>::new();
+    assert_eq!((waiting, &held, &since, &more), (0, &nothing, &nothing, &nothing));
 }
 
 #[tokio::test(flavor = "multi_thread")]

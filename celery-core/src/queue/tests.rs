@@ -1,4 +1,4 @@
-//! Tests of what the seam itself decides.
+//! Tests of which queues an exchange picks.
 
 use proptest::prelude::*;
 

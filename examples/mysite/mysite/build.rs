@@ -1,0 +1,5 @@
+//! Finds the tasks of the packages that this one depends on.
+
+fn main() {
+    celery_build::autodiscover();
+}

@@ -1,0 +1,19 @@
+//! The guide, page by page.
+
+#[doc = include_str!("../docs/tasks.md")]
+pub mod tasks {}
+
+#[doc = include_str!("../docs/calling.md")]
+pub mod calling {}
+
+#[doc = include_str!("../docs/workers.md")]
+pub mod workers {}
+
+#[doc = include_str!("../docs/discovery.md")]
+pub mod discovery {}
+
+#[doc = include_str!("../docs/fleet.md")]
+pub mod fleet {}
+
+#[doc = include_str!("../docs/settings.md")]
+pub mod settings {}

@@ -1,0 +1,76 @@
+//! The `celery` program, as a user runs it.
+
+use std::process::{Command, Output};
+
+/// Runs the program with none of this process's settings.
+fn celery(arguments: &[&str]) -> Output {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_celery"));
+    for (name, _) in std::env::vars_os() {
+        if name.to_string_lossy().contains("CELERY") || name.to_string_lossy().ends_with("_URL") {
+            command.env_remove(name);
+        }
+    }
+    command.args(arguments).output().expect("the program was built with this test")
+}
+
+#[track_caller]
+fn check(arguments: &[&str], code: i32, complaint: &str) {
+    let output = celery(arguments);
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(code), "{arguments:?}: {said}");
+    assert!(said.contains(complaint), "{arguments:?}: {said}");
+}
+
+#[test]
+fn the_help_lists_the_commands_and_how_to_name_a_package() {
+    let output = celery(&["--help"]);
+    let help = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success());
+    for part in
+        ["worker", "call", "result", "inspect", "status", "purge", "report", "-A, --app <PACKAGE>"]
+    {
+        assert!(help.contains(part), "{part} is missing in:\n{help}");
+    }
+}
+
+#[test]
+fn an_option_that_is_not_there_is_refused() {
+    check(&["worker", "--autoscale", "3,1"], 2, "unexpected argument '--autoscale'");
+    check(&["beat"], 2, "unrecognized subcommand 'beat'");
+}
+
+#[test]
+fn without_a_broker_the_remedy_is_told() {
+    check(&["status"], 1, "give its URL with `-b`");
+}
+
+#[test]
+fn a_worker_without_tasks_is_refused_with_the_remedy() {
+    check(&["-b", "redis://localhost", "worker"], 2, "celery -A mysite worker");
+}
+
+#[test]
+fn a_broker_that_cannot_be_reached_is_exit_status_69() {
+    // Nothing listens on port 1.
+    check(&["-b", "redis://127.0.0.1:1/0", "inspect", "ping"], 69, "Error: ");
+}
+
+#[test]
+fn a_scheme_that_no_driver_serves_is_named() {
+    check(&["-b", "carrier-pigeon://coop", "call", "t.add"], 1, "carrier-pigeon://");
+}
+
+#[test]
+fn a_package_that_is_not_there_is_reported_with_those_that_there_are() {
+    check(&["-A", "mysit", "worker"], 1, "there is no package `mysit`");
+    check(&["-A", "celery-core", "worker"], 1, "has no program");
+}
+
+#[test]
+fn the_report_shows_settings_and_no_password() {
+    let output = celery(&["-b", "redis://:hunter2@localhost:6379/0", "report"]);
+    let report = String::from_utf8_lossy(&output.stdout);
+    assert!(report.contains("settings -> transport:redis results:disabled"), "{report}");
+    assert!(report.contains("broker_url"), "{report}");
+    assert!(!report.contains("hunter2"), "{report}");
+}
