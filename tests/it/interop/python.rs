@@ -117,15 +117,12 @@ impl Drop for PythonWorker {
         // It is gone when there is nobody to kill.
         let _ = std::process::Command::new("kill").args(["-KILL", "--", &group]).status();
         let _ = self.child.start_kill();
-        if std::thread::panicking() {
-            let log = self.log.text();
-            eprintln_log(&log);
-        }
+        show(&self.log.text());
     }
 }
 
-#[expect(clippy::print_stderr, reason = "it is shown with the failed test")]
-fn eprintln_log(log: &str) {
+#[expect(clippy::print_stderr, reason = "it is shown with a failed test")]
+fn show(log: &str) {
     eprintln!("--- the Python worker's log ---\n{log}");
 }
 
