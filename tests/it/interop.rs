@@ -12,6 +12,6 @@ mod python;
 mod recovery;
 mod results;
 mod routes;
-mod rust;
-mod space;
+pub(crate) mod rust;
+pub(crate) mod space;
 mod tasks;

@@ -2,14 +2,31 @@
 
 #![expect(clippy::unwrap_used, reason = "clippy takes a helper of a test for no test")]
 
+mod acks;
 mod autodiscovery;
+mod bad_input;
+mod calling;
+mod circle;
 #[cfg(feature = "cli")]
 mod cli;
+mod concurrency;
 #[cfg(feature = "macros")]
 mod examples;
+mod failures;
+mod follow;
+mod harness;
+mod limits;
+#[cfg(all(feature = "macros", feature = "redis"))]
+mod golden;
 #[cfg(all(feature = "macros", feature = "redis"))]
 mod interop;
 mod macros;
+mod mutations;
+mod outage;
+mod retry;
+mod routing;
 mod services;
+mod shutdown;
+mod tasks;
 mod tidy;
 mod ui;

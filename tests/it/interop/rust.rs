@@ -8,26 +8,26 @@ use super::space::LIMIT;
 
 /// A worker that runs beside the test. Dropping it is a cold shutdown.
 #[derive(Debug)]
-pub(super) struct RustWorker {
+pub(crate) struct RustWorker {
     shutdown: Shutdown,
     running: JoinHandle<Result<(), Error>>,
 }
 
 impl RustWorker {
     /// Starts one that consumes these queues, as `-Q` and `-c` say.
-    pub(super) fn start(app: &Celery, queues: &[&str], concurrency: usize) -> Self {
+    pub(crate) fn start(app: &Celery, queues: &[&str], concurrency: usize) -> Self {
         Self::with(app, options(queues, concurrency))
     }
 
     /// Starts one with these options.
-    pub(super) fn with(app: &Celery, options: WorkerOptions) -> Self {
+    pub(crate) fn with(app: &Celery, options: WorkerOptions) -> Self {
         let shutdown = Shutdown::default();
         let worker = Worker::new(app, options).expect("a worker of known queues");
         Self { running: tokio::spawn(worker.run(shutdown.clone())), shutdown }
     }
 
     /// Stops it as TERM does, and waits until it has stopped.
-    pub(super) async fn stop(mut self) {
+    pub(crate) async fn stop(mut self) {
         self.shutdown.warm.cancel();
         timeout(LIMIT, &mut self.running)
             .await
@@ -44,7 +44,7 @@ impl Drop for RustWorker {
 }
 
 /// Options with queues and concurrency.
-pub(super) fn options(queues: &[&str], concurrency: usize) -> WorkerOptions {
+pub(crate) fn options(queues: &[&str], concurrency: usize) -> WorkerOptions {
     WorkerOptions {
         queues: Some(queues.iter().map(|&queue| queue.to_owned()).collect()),
         concurrency: Some(concurrency),

@@ -1,0 +1,87 @@
+//! How many tasks run at once, and how many messages are held.
+
+use celery::WorkerOptions;
+
+use crate::{harness::Circle, tasks::*};
+
+fn options(concurrency: usize, prefetch_multiplier: u32) -> WorkerOptions {
+    WorkerOptions {
+        concurrency: Some(concurrency),
+        prefetch_multiplier: Some(prefetch_multiplier),
+        ..WorkerOptions::default()
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn no_more_tasks_run_than_there_are_slots_and_no_more_are_held_than_the_prefetch_allows() {
+    let circle = Circle::new();
+    for number in 0..20 {
+        circle.call(HoldLate::s(number.to_string())).await;
+    }
+    let worker = circle.worker_with(options(3, 2));
+    circle.probe.noted(3).await;
+    tokio::time::advance(std::time::Duration::from_secs(1)).await;
+    // Three run, three more are held.
+    assert_eq!(circle.waiting("celery").await, 20 - 6);
+    assert_eq!(circle.probe.notes().len(), 3);
+    circle.probe.open(20);
+    circle.probe.noted(40).await;
+    worker.stop().await;
+    assert_eq!(circle.probe.most(), 3);
+    // They begin in the order in which they were sent.
+    let notes = circle.probe.notes();
+    let begun = notes.iter().filter(|note| note.as_str().unwrap().starts_with("begin"));
+    let expected: Vec<_> = (0..20).map(|number| format!("begin {number}")).collect();
+    assert!(begun.eq(expected.iter()), "{notes:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn early_acknowledged_tasks_do_not_count_against_the_prefetch() {
+    let circle = Circle::new();
+    for number in 0..10 {
+        circle.call(Hold::s(number.to_string())).await;
+    }
+    let _worker = circle.worker_with(options(2, 1));
+    circle.probe.noted(2).await;
+    tokio::time::advance(std::time::Duration::from_secs(1)).await;
+    // Two run, two are held.
+    assert_eq!(circle.waiting("celery").await, 10 - 4);
+}
+
+#[tokio::test(start_paused = true)]
+async fn without_a_prefetch_limit_everything_is_taken() {
+    let circle = Circle::new();
+    for number in 0..50 {
+        circle.call(HoldLate::s(number.to_string())).await;
+    }
+    let _worker = circle.worker_with(options(1, 0));
+    circle.probe.noted(1).await;
+    assert_eq!(circle.waiting("celery").await, 0);
+    assert_eq!(circle.probe.most(), 1);
+}
+
+#[tokio::test]
+async fn functions_run_on_threads_and_no_more_than_there_are_slots() {
+    let circle = Circle::new();
+    for number in 0..12 {
+        circle.call(HoldThread::s(number.to_string())).await;
+    }
+    let worker = circle.worker_with(options(4, 4));
+    circle.probe.noted(4).await;
+    circle.probe.open(12);
+    circle.probe.noted(24).await;
+    worker.stop().await;
+    assert_eq!(circle.probe.most(), 4);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_thousand_tasks_that_are_not_due_keep_nobody_waiting() {
+    let circle = Circle::new();
+    for _ in 0..1000 {
+        circle.call(Add::s(1, 1).countdown(86_400)).await;
+    }
+    let _worker = circle.worker_with(options(1, 1));
+    let start = tokio::time::Instant::now();
+    assert_eq!(circle.done(Add::s(1, 2)).await["result"], 3);
+    assert!(start.elapsed().as_secs() < 1);
+}
