@@ -1,16 +1,12 @@
 //! The hand-made messages of Celery's captures, several of which end a Python worker or go round in it for ever.
 
-use std::{
-    io::{BufRead, BufReader, Write},
-    net::TcpStream,
-    time::Duration,
-};
+use std::time::Duration;
 
 use celery::core::envelope;
 use serde_json::{Value, json};
 
 use crate::{
-    harness::{Circle, Log, redis_url},
+    harness::{Circle, Log, push_raw},
     tasks::*,
 };
 
@@ -188,19 +184,6 @@ async fn each_handmade_message_is_logged_settled_or_kept_and_the_next_one_served
     assert_eq!(circle.quarantined("celery").await.len(), kept);
 }
 
-/// Pushes the bytes as any client of the server could.
-fn push_raw(key: &str, raw: &[u8]) {
-    let url = redis_url();
-    let address = url.strip_prefix("redis://").and_then(|rest| rest.strip_suffix("/0"));
-    let mut stream = TcpStream::connect(address.expect("the url is redis://host:port/0")).unwrap();
-    write!(stream, "*3\r\n$5\r\nLPUSH\r\n${}\r\n{key}\r\n${}\r\n", key.len(), raw.len()).unwrap();
-    stream.write_all(raw).unwrap();
-    stream.write_all(b"\r\n").unwrap();
-    let mut answer = String::new();
-    BufReader::new(stream).read_line(&mut answer).unwrap();
-    assert!(answer.starts_with(':'), "{answer}");
-}
-
 #[tokio::test]
 async fn each_handmade_message_pushed_to_redis_is_settled_or_kept_and_the_next_one_served() {
     let all = async {
@@ -212,7 +195,7 @@ async fn each_handmade_message_pushed_to_redis_is_settled_or_kept_and_the_next_o
             let (fate, logged) = on_redis(case, fate, logged);
             kept += usize::from(matches!(fate, Kept | Fails(_)));
             log.take();
-            push_raw(&format!("{}celery", circle.prefix), pushed.as_bytes());
+            push_raw(&circle, [pushed.as_bytes()]);
             check(&circle, case, fate, &pushed, &python).await;
             let log = log.take();
             assert!(log.contains(logged), "{case}: {log}");

@@ -109,7 +109,7 @@ async fn what_is_stored_is_what_celery_stores() {
     let circle = Circle::new();
     let worker = circle.worker();
     let check = |document: Value, case: &str| {
-        assert_eq!(neutral(document), neutral(golden(case)), "{case}")
+        assert_eq!(neutral(document), neutral(golden(case)), "{case}");
     };
 
     for case in [

@@ -107,7 +107,7 @@ async fn send(circle: &Circle, task: &str, args: Value, embed: Embed) -> String 
 }
 
 /// A step as it stands in the `chain` of a message.
-fn step(id: &str, task: &str, args: Value, immutable: bool) -> Value {
+fn step(id: &str, task: &str, args: &Value, immutable: bool) -> Value {
     json!({
         "task": task, "args": args, "kwargs": {}, "subtask_type": null, "immutable": immutable,
         "options": {"task_id": id, "reply_to": "somebody"},
@@ -123,9 +123,9 @@ async fn a_chain_runs_step_by_step() {
     let circle = Circle::new();
     let _worker = circle.worker();
     let steps = [
-        step("second", "it.tasks.mul", json!([10]), false),
-        step("third", "it.tasks.note", json!([]), false),
-        step("fourth", "it.tasks.add", json!([20, 22]), true),
+        step("second", "it.tasks.mul", &json!([10]), false),
+        step("third", "it.tasks.note", &json!([]), false),
+        step("fourth", "it.tasks.add", &json!([20, 22]), true),
     ];
     let first = send(&circle, "it.tasks.add", json!([1, 2]), chain(&steps)).await;
     assert_eq!(circle.stored("fourth").await["result"], 42);
@@ -144,9 +144,9 @@ async fn the_rest_of_a_chain_shares_the_failure_of_a_step() {
     let circle = Circle::new();
     let worker = circle.worker();
     let steps = [
-        step("second", "it.tasks.fail", json!(["cheese"]), true),
-        step("third", "it.tasks.note", json!([]), false),
-        step("fourth", "it.tasks.note", json!([]), false),
+        step("second", "it.tasks.fail", &json!(["cheese"]), true),
+        step("third", "it.tasks.note", &json!([]), false),
+        step("fourth", "it.tasks.note", &json!([]), false),
     ];
     send(&circle, "it.tasks.add", json!([1, 2]), chain(&steps)).await;
     let failed = circle.stored("second").await;
@@ -166,14 +166,14 @@ async fn the_rest_of_a_chain_shares_the_failure_of_a_step() {
 async fn a_chain_that_cannot_go_on_leaves_nobody_waiting() {
     let circle = Circle::new();
     let worker = circle.worker();
-    let last = || step("last", "it.tasks.note", json!([]), false);
+    let last = || step("last", "it.tasks.note", &json!([]), false);
     let bad = json!({"task": "it.tasks.add", "args": 3, "options": {"task_id": "second"}});
     let first = send(&circle, "it.tasks.add", json!([1, 2]), chain(&[bad, last()])).await;
     assert_eq!(circle.stored("last").await["result"]["exc_type"], "InvalidTaskError");
     assert_eq!(circle.stored(&first).await["status"], "SUCCESS");
 
     for (id, task) in [("a", "no.such.task"), ("b", "it.tasks.add")] {
-        let last = step(&format!("after-{id}"), "it.tasks.note", json!([]), false);
+        let last = step(&format!("after-{id}"), "it.tasks.note", &json!([]), false);
         let mut message =
             TaskMessage { id: id.to_owned(), task: task.to_owned(), ..TaskMessage::default() };
         message.embed = chain(&[last]);

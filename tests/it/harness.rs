@@ -6,6 +6,7 @@
 mod faulty;
 mod log;
 mod probe;
+mod raw;
 
 use std::{
     sync::{
@@ -26,7 +27,7 @@ use celery::{
 use serde_json::{Value, json};
 use tokio::task::JoinHandle;
 
-pub(super) use self::{faulty::faulty, log::Log, probe::Probe};
+pub(super) use self::{faulty::faulty, log::Log, probe::Probe, raw::push_raw};
 
 /// How long a test waits for what must come, retries and countdowns of days included: no time when it is paused.
 const LIMIT: Duration = Duration::from_secs(7 * 24 * 3600);
@@ -49,9 +50,10 @@ impl Circle {
     }
 
     /// The same, with these settings.
+    #[expect(clippy::needless_pass_by_value, reason = "it is written where it is called")]
     pub(super) fn with(settings: Value) -> Self {
         let url = memory_url();
-        Self::build(|builder| builder.broker(&url).backend(&url), settings)
+        Self::build(|builder| builder.broker(&url).backend(&url), &settings)
     }
 
     /// On the Redis server of the tests, under a prefix that no other test has.
@@ -63,14 +65,14 @@ impl Circle {
             "broker_transport_options": options,
             "result_backend_transport_options": options,
         });
-        Self { prefix, ..Self::build(|builder| builder.broker(&url).backend(&url), settings) }
+        Self { prefix, ..Self::build(|builder| builder.broker(&url).backend(&url), &settings) }
     }
 
     /// With whatever broker and backend the builder is given.
-    pub(super) fn build(urls: impl FnOnce(Builder) -> Builder, settings: Value) -> Self {
+    pub(super) fn build(urls: impl FnOnce(Builder) -> Builder, settings: &Value) -> Self {
         let probe = Probe::default();
         let builder = Celery::builder("circle").environment_from([]).state(probe.clone());
-        let builder = urls(builder).config_from_object(&settings, "").expect("a map of settings");
+        let builder = urls(builder).config_from_object(settings, "").expect("a map of settings");
         let app = builder.build().expect("settings that are right");
         Self { app, probe, prefix: String::new() }
     }

@@ -22,6 +22,7 @@ mod golden;
 mod interop;
 mod macros;
 mod mutations;
+mod on_redis;
 mod outage;
 mod retry;
 mod routing;

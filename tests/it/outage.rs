@@ -207,7 +207,7 @@ async fn a_late_message_whose_result_could_not_be_stored_is_handed_back_by_a_wor
 #[tokio::test(start_paused = true)]
 async fn without_a_result_backend_tasks_run_and_asking_is_an_error_that_says_so() {
     let url = crate::harness::memory_url();
-    let circle = Circle::build(|builder| builder.broker(&url), json!({}));
+    let circle = Circle::build(|builder| builder.broker(&url), &json!({}));
     let worker = circle.worker();
     let result = circle.call(Note::s(json!(1)).link(Note::partial().untyped())).await;
     circle.probe.noted(2).await;

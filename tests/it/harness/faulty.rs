@@ -71,9 +71,10 @@ impl BackendPlan {
 }
 
 /// A circle on servers that can be made to fail.
+#[expect(clippy::needless_pass_by_value, reason = "it is written where it is called")]
 pub(crate) fn faulty(settings: Value) -> (Circle, FaultyServers) {
     let url = memory_url().replace("memory", "faulty");
-    let circle = Circle::build(|builder| builder.broker(&url).backend(&url), settings);
+    let circle = Circle::build(|builder| builder.broker(&url).backend(&url), &settings);
     (circle, servers(&url))
 }
 
