@@ -11,7 +11,9 @@ mod execute;
 mod follow;
 mod panics;
 mod patience;
+mod refuse;
 mod request;
+mod settle;
 mod verdict;
 
 use std::{num::NonZeroU32, sync::Arc, time::Duration};

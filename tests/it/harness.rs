@@ -3,6 +3,8 @@
 //! Nothing here sleeps. What a task does is seen through a [`Probe`], and what is waited for comes within a limit, which
 //! under paused time is over at once when nothing else is left to happen.
 
+mod faulty;
+mod log;
 mod probe;
 
 use std::{
@@ -24,7 +26,7 @@ use celery::{
 use serde_json::{Value, json};
 use tokio::task::JoinHandle;
 
-pub(super) use self::probe::Probe;
+pub(super) use self::{faulty::faulty, log::Log, probe::Probe};
 
 /// How long a test waits for what must come, retries and countdowns of days included: no time when it is paused.
 const LIMIT: Duration = Duration::from_secs(7 * 24 * 3600);
@@ -36,6 +38,8 @@ pub(super) const NODE: &str = "w1@test";
 pub(super) struct Circle {
     pub(super) app: Celery,
     pub(super) probe: Probe,
+    /// What the keys of Redis begin with.
+    pub(super) prefix: String,
 }
 
 impl Circle {
@@ -52,15 +56,14 @@ impl Circle {
 
     /// On the Redis server of the tests, under a prefix that no other test has.
     pub(super) fn redis() -> Self {
-        let url = std::env::var("CELERY_TEST_REDIS_URL")
-            .expect("CELERY_TEST_REDIS_URL is not set: run `cargo xtask test`");
+        let url = redis_url();
         let prefix = format!("circle-{}-{}:", std::process::id(), number());
         let options = json!({ "global_keyprefix": prefix });
         let settings = json!({
             "broker_transport_options": options,
             "result_backend_transport_options": options,
         });
-        Self::build(|builder| builder.broker(&url).backend(&url), settings)
+        Self { prefix, ..Self::build(|builder| builder.broker(&url).backend(&url), settings) }
     }
 
     /// With whatever broker and backend the builder is given.
@@ -68,7 +71,8 @@ impl Circle {
         let probe = Probe::default();
         let builder = Celery::builder("circle").environment_from([]).state(probe.clone());
         let builder = urls(builder).config_from_object(&settings, "").expect("a map of settings");
-        Self { app: builder.build().expect("settings that are right"), probe }
+        let app = builder.build().expect("settings that are right");
+        Self { app, probe, prefix: String::new() }
     }
 
     /// Starts a worker that runs two tasks at once.
@@ -159,6 +163,12 @@ impl Drop for Running {
 /// What comes within the limit.
 pub(super) async fn within<T>(event: impl Future<Output = T>) -> T {
     tokio::time::timeout(LIMIT, event).await.expect("it comes within its limit")
+}
+
+/// The Redis server of the tests.
+pub(super) fn redis_url() -> String {
+    std::env::var("CELERY_TEST_REDIS_URL")
+        .expect("CELERY_TEST_REDIS_URL is not set: run `cargo xtask test`")
 }
 
 /// The address of a broker and a backend that no other test has.

@@ -56,6 +56,18 @@ const PLAIN: Step = Step {
     ..NEXTEST
 };
 
+const BENCH: Step = Step {
+    args: "bench --package celery --bench fleet",
+    environment: None,
+    remedy: "read what the benchmark said above",
+};
+
+/// Runs the benchmark beside Python's Celery.
+pub(crate) fn bench(layout: &Layout) -> Result<(), Failure> {
+    let services = Services::start(layout)?;
+    BENCH.run(layout, &services, &[]).map(drop)
+}
+
 /// Runs everything, or, where there is a filter, the tests that it names and nothing else.
 pub(crate) fn test(layout: &Layout, filter: &[String]) -> Result<(), Failure> {
     let services = Services::start(layout)?;
@@ -164,7 +176,7 @@ mod tests {
 
     #[test]
     fn every_step_has_a_remedy() {
-        for step in BEFORE.iter().chain([&NEXTEST, &PLAIN]) {
+        for step in BEFORE.iter().chain([&NEXTEST, &PLAIN, &BENCH]) {
             assert!(!step.remedy.is_empty(), "cargo {}", step.args);
         }
     }

@@ -1,0 +1,86 @@
+//! Deliveries that are not run: expired, for a task that nobody knows, or not to be read.
+
+use std::sync::Arc;
+
+use super::{
+    Node,
+    request::{Rules, name, settle},
+    settle::{Stopped, chain, go_on, store_rest},
+};
+use crate::{
+    broker::{Delivery, Settlement},
+    codec::DecodeError,
+    context::Context,
+    exception::Exception,
+    protocol::{ProtocolError, ProtocolErrorKind, TaskMessage},
+    registry::Registration,
+    state::State,
+};
+
+/// It was not begun in time.
+pub(super) async fn expire(
+    node: Arc<Node>,
+    task: Registration,
+    delivery: Delivery,
+    message: TaskMessage,
+) {
+    tracing::info!(target: "celery::worker", "task {}[{}] expired", name(&message), message.id);
+    let exception = Exception::new("TaskRevokedError", "celery.exceptions", "expired");
+    let stored = if Rules::new(&node, &task.options, &message).stores_errors {
+        store_unrun(&node, message, State::Revoked, exception).await
+    } else {
+        Ok(())
+    };
+    settle(delivery, stored.map_or(Settlement::HandBack, |()| Settlement::Ack)).await;
+}
+
+/// Nobody here knows the task. Celery drops the message; here it is kept, for when somebody does.
+pub(super) async fn refuse_unregistered(node: Arc<Node>, delivery: Delivery, message: TaskMessage) {
+    let reason = format!(
+        "task `{}` is not registered on {}; link the crate that defines it (is it an installed app?), or send it to another queue",
+        message.task, node.hostname
+    );
+    tracing::error!(target: "celery::worker", "task {}[{}] is not registered; the message is quarantined", message.task, message.id);
+    let exception = Exception::new("NotRegistered", "celery.exceptions", message.task.clone());
+    let stored = store_unrun(&node, message, State::Failure, exception).await;
+    settle(delivery, stored.map_or(Settlement::HandBack, |()| Settlement::Quarantine(reason)))
+        .await;
+}
+
+/// A message that cannot be read is kept where a person can find it, and who waits for its result is told, which
+/// Celery does not do.
+pub(super) async fn refuse(node: Arc<Node>, delivery: Delivery, error: ProtocolError) {
+    let reason = chain(&error);
+    tracing::error!(target: "celery::worker", task = error.task, id = error.id, reason, "received a message that cannot be read; it is quarantined");
+    let (kind, module) = match &error.kind {
+        ProtocolErrorKind::Undecodable(DecodeError::Pickle | DecodeError::NotAccepted(_)) => {
+            ("ContentDisallowed", "kombu.exceptions")
+        }
+        ProtocolErrorKind::Undecodable(_) => ("DecodeError", "kombu.exceptions"),
+        _ => ("InvalidTaskError", "celery.exceptions"),
+    };
+    let mut stored = Ok(());
+    if let (Some(task), Some(id)) = (error.task, error.id) {
+        let message = TaskMessage { task, id, ..TaskMessage::default() };
+        let exception = Exception::new(kind, module, reason.clone());
+        stored = store_unrun(&node, message, State::Failure, exception).await;
+    }
+    settle(delivery, stored.map_or(Settlement::HandBack, |()| Settlement::Quarantine(reason)))
+        .await;
+}
+
+/// Stores the end of a task that was not run. The rest of its chain shares it, which Celery leaves pending for ever.
+async fn store_unrun(
+    node: &Node,
+    message: TaskMessage,
+    state: State,
+    exception: Exception,
+) -> Result<(), Stopped> {
+    let context = Context::new(node.app.clone(), message, node.hostname.clone());
+    let message = context.request();
+    if message.headers.ignore_result == Some(true) {
+        return Ok(());
+    }
+    go_on(node.store(&context, state.clone(), exception.to_value(), None, Vec::new()).await)?;
+    store_rest(node, message, state, &exception, None).await
+}

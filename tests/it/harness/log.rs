@@ -1,0 +1,58 @@
+//! What a worker logs.
+
+use std::{cell::RefCell, io, sync::Once};
+
+/// The log of everything that happens on this thread from its start on.
+pub(crate) struct Log(());
+
+thread_local! {
+    static LINES: RefCell<Option<Vec<u8>>> = const { RefCell::new(None) };
+}
+
+/// Writes to the log of the thread that it is on, if there is one.
+struct Lines;
+
+impl Log {
+    pub(crate) fn start() -> Self {
+        // One for all threads: subscribers that come and go with tests side by side miss events.
+        static ONCE: Once = Once::new();
+        ONCE.call_once(|| {
+            let subscriber = tracing_subscriber::fmt()
+                .with_ansi(false)
+                .with_max_level(tracing::Level::INFO)
+                .with_writer(|| Lines)
+                .finish();
+            tracing::subscriber::set_global_default(subscriber)
+                .expect("no other test sets one for all threads");
+        });
+        LINES.set(Some(Vec::new()));
+        Self(())
+    }
+
+    /// What was logged since the last look.
+    pub(crate) fn take(&self) -> String {
+        let bytes = LINES.replace(Some(Vec::new())).unwrap_or_default();
+        String::from_utf8(bytes).expect("the log is text")
+    }
+}
+
+impl Drop for Log {
+    fn drop(&mut self) {
+        LINES.set(None);
+    }
+}
+
+impl io::Write for Lines {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        LINES.with_borrow_mut(|lines| {
+            if let Some(lines) = lines {
+                lines.extend_from_slice(bytes);
+            }
+        });
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
