@@ -9,6 +9,7 @@ mod tasks;
 
 use std::{cmp::Reverse, fs, path::Path};
 
+use celery_core::codec::json;
 use serde_json::Value;
 
 /// The capture of that name.
@@ -19,8 +20,8 @@ fn capture(name: &str) -> Value {
     let file =
         files.iter().find(|file| file.exists()).unwrap_or_else(|| panic!("no capture {name}"));
     let text =
-        fs::read_to_string(&file).unwrap_or_else(|error| panic!("{}: {error}", file.display()));
-    serde_json::from_str(&text).unwrap_or_else(|error| panic!("{}: {error}", file.display()))
+        fs::read_to_string(file).unwrap_or_else(|error| panic!("{}: {error}", file.display()));
+    json::from_str(&text).unwrap_or_else(|error| panic!("{}: {error}", file.display()))
 }
 
 /// The text with each of these values, which differ from run to run, replaced by its name. The longest go first, so

@@ -80,6 +80,8 @@ def calls():
         'eta': task('rs.due', soon.timestamp()).apply_async(eta=soon),
         'eta_offset': task('rs.due', soon.timestamp()).apply_async(
             eta=soon.astimezone(datetime.timezone(datetime.timedelta(hours=-7)))),
+        # A date without an offset is in UTC, whatever `timezone` says.
+        'eta_naive': task('rs.due', soon.timestamp()).apply_async(eta=soon.replace(tzinfo=None)),
         'countdown': task('rs.due', now.timestamp() + 1).apply_async(countdown=1),
         'expires': add.apply_async((2, 3), expires=60),
         'expires_at': add.apply_async((2, 3), expires=now + datetime.timedelta(hours=1)),

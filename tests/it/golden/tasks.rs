@@ -58,15 +58,15 @@ pub(super) fn retry_once(task: &Context, x: Value) -> Result<Value, TaskError> {
 
 #[shared_task(name = "wireapp.soft_limited", soft_time_limit = 1, time_limit = 30)]
 pub(super) async fn soft_limited() {
-    std::future::pending().await
+    std::future::pending::<()>().await;
 }
 
 #[shared_task(name = "wireapp.hard_limited", time_limit = 1)]
 pub(super) async fn hard_limited() {
-    std::future::pending().await
+    std::future::pending::<()>().await;
 }
 
 #[shared_task(name = "wireapp.tracked", track_started)]
 pub(super) async fn tracked(_name: String) {
-    std::future::pending().await
+    std::future::pending::<()>().await;
 }

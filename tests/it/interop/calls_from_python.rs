@@ -16,7 +16,7 @@ fn at_least(report: &Report, case: &str, least: f64) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn every_way_of_calling_in_python_reaches_a_rust_worker() {
-    let space = Space::new().with("task_default_queue", "rs");
+    let space = Space::new().with("task_default_queue", "rs").with("timezone", "Asia/Tokyo");
     let worker = RustWorker::start(&space.app(), &["rs"], 8);
     let report = scenario(&space, "calls").await;
 
@@ -35,7 +35,7 @@ async fn every_way_of_calling_in_python_reaches_a_rust_worker() {
     }
     report.returned("partial", &json!(7));
     report.returned("none", &json!(null));
-    for case in ["eta", "eta_offset", "countdown", "protocol1_eta"] {
+    for case in ["eta", "eta_offset", "eta_naive", "countdown", "protocol1_eta"] {
         at_least(&report, case, 0.0);
     }
     let revoked = json!({ "state": "REVOKED", "/raised/class": "TaskRevokedError", "/raised/args": ["expired"] });

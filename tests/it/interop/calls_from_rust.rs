@@ -57,7 +57,7 @@ fn py(app: &Celery, name: &str) -> Signature<celery_core::signature::Untyped> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn every_way_of_calling_in_rust_reaches_a_python_worker() {
-    let space = Space::new().with("task_default_queue", "py");
+    let space = Space::new().with("task_default_queue", "py").with("timezone", "Asia/Tokyo");
     let app = space.app();
     let worker = PythonWorker::start(&space, &["-P", "solo", "-Q", "py"]).await;
 

@@ -26,14 +26,7 @@ async fn a_topic_exchange_leads_from_python_to_rust_and_back() {
     let app = space.app();
     // Whoever consumes first declares the binding, and the other publishes by it.
     let ours = RustWorker::start(&app, &["eu"], 1);
-    app.send_task("rs.note")
-        .args(("ready",))
-        .queue("eu")
-        .routing_key("orders.eu.ready")
-        .send()
-        .await
-        .unwrap();
-    assert_eq!(space.take("noted", 1).await, ["ready"]);
+    space.declares("orders").await;
     scenario(&space, "publish_topic").await;
     let mut seen = space.take("noted", 2).await;
     seen.sort();

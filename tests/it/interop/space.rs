@@ -7,6 +7,7 @@ use deadpool_redis::redis::{
     AsyncConnectionConfig, Client, FromRedisValue, aio::MultiplexedConnection, cmd,
 };
 use serde_json::{Map, Value, json};
+use tokio::time::timeout;
 use uuid::Uuid;
 
 /// How long anything may take that is waited for: much longer than it takes.
@@ -95,6 +96,16 @@ impl Space {
             command.arg(argument.replace("{}", &self.prefix));
         }
         command.query_async(&mut self.connect().await).await.expect("a command that Redis knows")
+    }
+
+    /// Waits until a worker has bound its queue to the exchange.
+    pub(crate) async fn declares(&self, exchange: &str) {
+        let waiting = async {
+            while self.redis::<u64>("EXISTS", &[&format!("{{}}_kombu.binding.{exchange}")]).await
+                == 0
+            {}
+        };
+        timeout(LIMIT, waiting).await.unwrap_or_else(|_| panic!("nobody declares {exchange}"));
     }
 
     /// Lets the task pass that waits at the gate.

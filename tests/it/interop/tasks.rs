@@ -136,7 +136,7 @@ pub(super) async fn fleet_held(gate: String, #[state] space: Space) -> String {
 
 #[shared_task(name = "rs.endless")]
 pub(super) async fn endless() {
-    std::future::pending().await
+    std::future::pending::<()>().await;
 }
 
 /// Tidies up when it is told to stop.

@@ -96,14 +96,6 @@ def tracked(gate):
     return 'passed'
 
 
-@shared_task(acks_late=True)
-def held(gate):
-    """Says that it runs, and waits."""
-    enter(gate)
-    wait(gate)
-    return 'python'
-
-
 @shared_task
 def endless():
     while True:
