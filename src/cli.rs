@@ -39,6 +39,7 @@ use std::{error::Error, ffi::OsString, process::ExitCode};
 
 use celery_core::{
     app::{Celery, Overrides},
+    exception::with_sources,
     value::Value,
 };
 use clap::{Parser, Subcommand, builder::FalseyValueParser};
@@ -124,10 +125,7 @@ impl Cli {
         let output = Output::new(self.no_color, self.quiet);
         let app = self.overrides().scope(app).map_err(|error| {
             let error: Box<dyn Error + Send + Sync> = error.into();
-            Failure::new(format!(
-                "could not build the app: {}",
-                failure::with_sources(error.as_ref())
-            ))
+            Failure::new(format!("could not build the app: {}", with_sources(error.as_ref())))
         })?;
         app.set_current();
         let session = Session { app, output };

@@ -90,7 +90,8 @@ fn split_type_name(path: &str) -> (String, &str) {
     }
 }
 
-fn with_sources(error: &dyn Error) -> String {
+/// An error with what it was caused by, in one line.
+pub fn with_sources(error: &dyn Error) -> String {
     let mut message = error.to_string();
     let mut source = error.source();
     while let Some(cause) = source {

@@ -246,7 +246,10 @@ impl<In, Out> Signature<In, Out> {
         put: impl FnOnce(&mut CallOptions, Spec),
     ) -> Self {
         match other.into_spec() {
-            Ok(spec) => put(&mut self.spec.options, spec),
+            Ok(mut spec) => {
+                spec.carry_routing();
+                put(&mut self.spec.options, spec);
+            }
             Err(error) => self.fault = self.fault.or(Some(error)),
         }
         self

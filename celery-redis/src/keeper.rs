@@ -19,10 +19,6 @@ use crate::{
     scripts::{HEARTBEAT, PUT_BACK, RESTORE},
 };
 
-/// How often we say that we live.
-const HEARTBEAT_EVERY: Duration = Duration::from_secs(10);
-/// After how many seconds of silence a process is dead.
-const DEAD_AFTER: u32 = 30;
 /// How many entries are looked at in one go.
 const AT_ONCE: usize = 500;
 
@@ -40,7 +36,7 @@ pub(crate) async fn run(books: Weak<Books>, wake: Arc<Notify>) {
         let Some(books) = books.upgrade() else { return };
         let now = Instant::now();
         if heartbeat_at <= now {
-            heartbeat_at = now + HEARTBEAT_EVERY;
+            heartbeat_at = now + Duration::from_secs(books.options.worker_timeout.into()) / 3;
             noted("heartbeat", heartbeat(&books).await);
         }
         let renew_every = (books.options.visibility_timeout / 3).max(Duration::from_millis(10));
@@ -78,7 +74,7 @@ fn noted(what: &str, outcome: Result<(), Fault>) {
 async fn heartbeat(books: &Books) -> Result<(), Fault> {
     let keys = &books.options.keys;
     let mut command = HEARTBEAT.command(&[keys.processes(), keys.held(&books.process)]);
-    command.arg(&books.process).arg(keys.held("")).arg(DEAD_AFTER);
+    command.arg(&books.process).arg(keys.held("")).arg(books.options.worker_timeout);
     let inherited: Vec<String> = books.link.ask(&command).await?;
     if !inherited.is_empty() {
         tracing::warn!("putting back {} messages of a worker that died", inherited.len());

@@ -23,6 +23,8 @@ pub(crate) struct BrokerOptions {
     pub(crate) visibility_timeout: Duration,
     pub(crate) restore_interval: Duration,
     pub(crate) restore_limit: Option<u64>,
+    /// After how long a silence a worker is dead, in whole seconds: those are what the server's books count.
+    pub(crate) worker_timeout: u32,
     pub(crate) order: QueueOrder,
     pub(crate) deadletter_queue: Option<String>,
     pub(crate) body_encoding: BodyEncoding,
@@ -135,6 +137,7 @@ impl BrokerOptions {
                 .seconds("unacked_restore_interval")?
                 .unwrap_or(Duration::from_secs(10)),
             restore_limit: read.count("unacked_restore_limit")?,
+            worker_timeout: read.worker_timeout()?,
             order: read.order()?,
             deadletter_queue: read.text("deadletter_queue")?,
             body_encoding: read.body_encoding()?,

@@ -1,8 +1,8 @@
 //! How a command fails: what it says, and with which exit status.
 
-use std::{error::Error, io::Write, process::ExitCode};
+use std::{io::Write, process::ExitCode};
 
-use celery_core::{backend::BackendError, broker::BrokerError};
+use celery_core::{backend::BackendError, broker::BrokerError, exception::with_sources};
 
 /// The status of a command line that cannot be read.
 pub(super) const USAGE: u8 = 2;
@@ -67,20 +67,4 @@ impl From<std::io::Error> for Failure {
     fn from(error: std::io::Error) -> Self {
         Self::new(error.to_string())
     }
-}
-
-/// An error with what it was caused by, in one line.
-pub(super) fn with_sources(error: &(dyn Error + 'static)) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        let said = cause.to_string();
-        // Some errors of other crates print their source themselves.
-        if !text.ends_with(&said) {
-            text.push_str(": ");
-            text.push_str(&said);
-        }
-        source = cause.source();
-    }
-    text
 }

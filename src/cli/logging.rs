@@ -8,7 +8,7 @@ use std::{
     sync::Mutex,
 };
 
-use celery_core::clock;
+use celery_core::{clock, exception::with_sources};
 use clap::ValueEnum;
 use jiff::tz::TimeZone;
 use tracing::{
@@ -21,7 +21,7 @@ use tracing_subscriber::{
     registry::LookupSpan,
 };
 
-use super::failure::{Failure, with_sources};
+use super::failure::Failure;
 
 /// Celery's levels.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]

@@ -7,13 +7,13 @@ use std::{
     process::ExitCode,
 };
 
-use celery_core::{app::Celery, error::Error};
+use celery_core::{app::Celery, error::Error, exception::with_sources};
 use clap::{Arg, ArgAction, CommandFactory, FromArgMatches};
 
 use self::package::Package;
 use super::{
     Cli, Command, arguments,
-    failure::{Failure, USAGE, with_sources},
+    failure::{Failure, USAGE},
     refuse,
 };
 

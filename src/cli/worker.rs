@@ -144,11 +144,6 @@ pub(super) async fn run(
         )?;
     }
     let pool = app.config().worker.pool;
-    if pool == WorkerPool::Threads {
-        return Err(Failure::new(
-            "there is no pool `threads` in this version; leave `worker_pool` out: tasks that are no `async fn` run on threads in the pool `async` too",
-        ));
-    }
     let worker = Worker::new(app, args.options(&node, pool))?;
     let _pidfile = args.pidfile.as_ref().map(|file| PidFile::create(path(file))).transpose()?;
     if args.purge {

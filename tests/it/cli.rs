@@ -1,6 +1,6 @@
 //! The `celery` program, as a user runs it.
 
-use std::process::{Command, Output};
+use std::process::{Command, Output, Stdio};
 
 /// Runs the program with none of this process's settings.
 fn celery(arguments: &[&str]) -> Output {
@@ -73,4 +73,41 @@ fn the_report_shows_settings_and_no_password() {
     assert!(report.contains("settings -> transport:redis results:disabled"), "{report}");
     assert!(report.contains("broker_url"), "{report}");
     assert!(!report.contains("hunter2"), "{report}");
+}
+
+/// A package whose program only says how it was called: what `-A` does with a package needs no more.
+#[test]
+fn the_program_of_a_package_is_built_and_runs_the_command_in_place_of_this_one() {
+    let folder = tempfile::tempdir().unwrap();
+    let write = |path: &str, text: &str| std::fs::write(folder.path().join(path), text).unwrap();
+    // A workspace of its own, wherever the folder for temporary files is.
+    let manifest = "[package]\nname = \"my-site\"\nedition = \"2024\"\n[workspace]\n";
+    std::fs::create_dir(folder.path().join("src")).unwrap();
+    write("Cargo.toml", manifest);
+    write(
+        "src/main.rs",
+        r#"fn main() {
+    println!("{:?}", std::env::args().skip(1).collect::<Vec<_>>());
+    println!("{}", std::process::id());
+    std::process::exit(69);
+}"#,
+    );
+    let command = || {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_celery"));
+        command.current_dir(folder.path()).env_remove("CARGO_TARGET_DIR").env_remove("CELERY_APP");
+        command.args(["-q", "-A"]);
+        command
+    };
+    let line = ["call", "t.add", "--args", "[2, 2]"];
+    for app in ["my_site", "my-site", "."] {
+        let program = command().arg(app).args(line).stdout(Stdio::piped()).spawn().unwrap();
+        let id = program.id();
+        let output = program.wait_with_output().unwrap();
+        let said = String::from_utf8_lossy(&output.stdout);
+        let lines: Vec<_> = said.lines().collect();
+        assert_eq!(lines[0], r#"["-q", "call", "t.add", "--args", "[2, 2]"]"#);
+        // It is this very process, so that signals reach it and its exit status is seen.
+        assert!(!cfg!(unix) || lines[1] == id.to_string(), "{said}");
+        assert_eq!(output.status.code(), Some(69));
+    }
 }

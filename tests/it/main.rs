@@ -16,6 +16,10 @@ mod failures;
 mod follow;
 mod harness;
 mod limits;
+#[cfg(all(feature = "macros", feature = "redis"))]
+mod golden;
+#[cfg(all(feature = "macros", feature = "redis"))]
+mod interop;
 mod macros;
 mod mutations;
 mod on_redis;

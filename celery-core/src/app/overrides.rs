@@ -56,7 +56,7 @@ mod tests {
         let build = || {
             let variables = [("CELERY_BROKER_URL".to_owned(), "redis://environment".to_owned())];
             let builder =
-                Celery::builder("test").environment_from(variables).set("worker_pool", "threads");
+                Celery::builder("test").environment_from(variables).set("worker_pool", "async");
             builder.build().unwrap()
         };
         let overrides = Overrides {

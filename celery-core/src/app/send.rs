@@ -72,8 +72,13 @@ impl Celery {
         let specs = |specs: &[Spec]| {
             (!specs.is_empty()).then(|| specs.iter().map(Spec::to_value).collect())
         };
+        // Celery passes on as properties what its caller says of these.
+        let told = [("argsrepr", &options.argsrepr), ("kwargsrepr", &options.kwargsrepr)];
+        let told = told.into_iter().filter_map(|(name, text)| Some((name, text.clone()?)));
+        let extra_properties = told.map(|(name, text)| (name.to_owned(), text.into())).collect();
         let message = TaskMessage {
             task,
+            extra_properties,
             embed: Embed {
                 callbacks: specs(&options.link),
                 errbacks: specs(&options.link_error),

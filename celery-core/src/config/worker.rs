@@ -42,8 +42,6 @@ pub enum WorkerPool {
     /// forks.
     #[default]
     Async,
-    /// Every task on a thread of its own: `threads`.
-    Threads,
     /// One task at a time, for debugging: `solo`.
     Solo,
 }
@@ -61,7 +59,6 @@ impl WorkerPool {
     pub fn parse(name: &str) -> Option<Self> {
         match name {
             "async" | "prefork" => Some(Self::Async),
-            "threads" => Some(Self::Threads),
             "solo" => Some(Self::Solo),
             _ => None,
         }
@@ -89,6 +86,6 @@ impl WorkerConfig {
 
 fn pool(value: &Value) -> Parsed<WorkerPool> {
     value.as_str().and_then(WorkerPool::parse).ok_or_else(|| {
-        "`async`, `threads` or `solo` (`prefork` is read as `async`; there is no `gevent` or `eventlet` here)".to_owned()
+        "`async` or `solo` (`prefork` is read as `async`, in which tasks that are no `async fn` run on threads; there is no `threads`, `gevent` or `eventlet` here)".to_owned()
     })
 }

@@ -86,6 +86,21 @@ impl Spec {
         Ok(spec)
     }
 
+    /// Writes down where the task's own options send it, for whoever sends it in our place: a worker that does not have
+    /// the task, such as one in Python, would send it to its own default queue.
+    pub(crate) fn carry_routing(&mut self) {
+        let Some(own) = &self.task_options else { return };
+        let carry = |called: &mut Option<String>, own: Option<&str>| {
+            if called.is_none() {
+                *called = own.map(str::to_owned);
+            }
+        };
+        carry(&mut self.options.queue, own.queue);
+        carry(&mut self.options.exchange, own.exchange);
+        carry(&mut self.options.routing_key, own.routing_key);
+        self.options.priority = self.options.priority.or(own.priority.map(i64::from));
+    }
+
     /// The call with a result in front of its arguments, unless it is immutable.
     pub fn with_result(mut self, result: Value) -> Self {
         if !self.immutable {
@@ -129,6 +144,16 @@ mod tests {
         let spec = Spec::from_value(value.clone()).unwrap();
         assert_eq!(spec.to_value(), value);
         assert!(spec.options.link[0].immutable);
+    }
+
+    #[test]
+    fn a_callback_tells_where_its_task_is_sent() {
+        let own = Options::new().queue("images").priority(3);
+        let mut spec =
+            Spec { task_options: Some(own), ..Spec::new("proj.resize", Vec::new(), Map::new()) };
+        spec.options.priority = Some(6);
+        spec.carry_routing();
+        assert_eq!(spec.to_value()["options"], json!({ "queue": "images", "priority": 6 }));
     }
 
     #[test]

@@ -74,6 +74,14 @@ impl<'a> Reader<'a> {
         }
     }
 
+    pub(super) fn worker_timeout(&self) -> Result<u32, BadOption> {
+        let name = "worker_timeout";
+        let Some(value) = self.get(name) else { return Ok(30) };
+        let seconds = value.as_u64().and_then(|seconds| u32::try_from(seconds).ok());
+        let wanted = "a whole number of seconds, 3 or more";
+        seconds.filter(|seconds| *seconds >= 3).ok_or_else(|| self.expected(name, value, wanted))
+    }
+
     pub(super) fn connections(&self, name: &'static str) -> Result<Option<usize>, BadOption> {
         Ok(self.count(name)?.map(|count| usize::try_from(count).unwrap_or(usize::MAX)))
     }

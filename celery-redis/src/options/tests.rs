@@ -17,6 +17,7 @@ fn refused(options: Value) -> String {
 fn the_defaults_are_kombus() {
     let options = read(json!({})).unwrap();
     assert_eq!(options.visibility_timeout, Duration::from_secs(3600));
+    assert_eq!(options.worker_timeout, 30);
     assert_eq!(options.keys.steps, [0, 3, 6, 9]);
     assert_eq!(options.keys.fanout_prefix, "/0.");
     assert_eq!(options.order, QueueOrder::RoundRobin);
@@ -40,6 +41,7 @@ fn what_cannot_be_done_is_refused_with_a_remedy() {
     assert!(refused(json!({ "priority_steps": [0, 12] })).contains("from 0 to 9"));
     assert!(refused(json!({ "queue_order_strategy": "random" })).contains("round_robin"));
     assert!(refused(json!({ "visibility_timeout": "an hour" })).contains("a number of seconds"));
+    assert!(refused(json!({ "worker_timeout": 2 })).contains("3 or more"));
 }
 
 #[test]

@@ -43,7 +43,7 @@ pub(super) const WORKER: &[Setting] = settings! {
     worker_max_memory_per_child, "CELERYD_MAX_MEMORY_PER_CHILD", Int = "null", refused(CHILDREN);
     worker_max_tasks_per_child, "CELERYD_MAX_TASKS_PER_CHILD", Int = "null", refused(CHILDREN);
     worker_pool, "CELERYD_POOL", Text = r#""prefork""#,
-        used("how tasks run: `async` (the default here, also under Celery's name `prefork`), `threads` or `solo`");
+        used("how tasks run: `async` (the default here, also under Celery's name `prefork`) or `solo`");
     worker_pool_putlocks, "CELERYD_POOL_PUTLOCKS", Bool = "true",
         refused("the pool never takes more tasks than its concurrency here");
     worker_pool_restarts, "CELERYD_POOL_RESTARTS", Bool = "false",

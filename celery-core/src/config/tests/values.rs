@@ -104,16 +104,16 @@ fn a_retry_policy_is_given_as_a_whole() {
 }
 
 #[test]
-fn celerys_default_pool_is_ours_and_pools_of_green_threads_are_refused() {
-    for (name, pool) in [
-        ("prefork", WorkerPool::Async),
-        ("threads", WorkerPool::Threads),
-        ("solo", WorkerPool::Solo),
-    ] {
+fn celerys_default_pool_is_ours_and_the_pools_that_are_not_here_are_refused() {
+    let pools =
+        [("prefork", WorkerPool::Async), ("async", WorkerPool::Async), ("solo", WorkerPool::Solo)];
+    for (name, pool) in pools {
         assert_eq!(load(&json!({ "worker_pool": name })).unwrap().worker.pool, pool);
     }
-    let error = complaint("worker_pool", &json!("gevent"));
-    assert!(error.contains("there is no `gevent`"), "{error}");
+    for name in ["threads", "gevent", "eventlet"] {
+        let error = complaint("worker_pool", &json!(name));
+        assert!(error.contains("there is no `threads`, `gevent` or `eventlet` here"), "{error}");
+    }
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! The settings of the project, from `settings.toml`.
 
-use std::{collections::BTreeMap, error::Error, path::PathBuf};
+use std::{collections::BTreeMap, error::Error, fs, path::PathBuf};
 
 use serde::{Deserialize, Serialize};
 
@@ -18,9 +18,15 @@ pub(crate) struct Settings {
 }
 
 impl Settings {
-    /// Reads the file that was there when the program was built, and what the environment changes in it.
+    /// Reads the file that `MYSITE_SETTINGS` names, or else the one that was there when the program was built, and what
+    /// the environment changes in it.
     pub(crate) fn load() -> Result<Self, Box<dyn Error + Send + Sync>> {
-        let mut settings: Self = toml::from_str(include_str!("../settings.toml"))?;
+        let text = match std::env::var_os("MYSITE_SETTINGS") {
+            Some(path) => fs::read_to_string(&path)
+                .map_err(|error| format!("could not read {}: {error}", path.display()))?,
+            None => include_str!("../settings.toml").to_owned(),
+        };
+        let mut settings: Self = toml::from_str(&text)?;
         if let Some(spool) = std::env::var_os("MYSITE_EMAIL_SPOOL") {
             settings.email_spool = spool.into();
         }

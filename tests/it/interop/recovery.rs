@@ -1,0 +1,128 @@
+//! What is lost on one side comes back on the other.
+
+use std::{env, process::Stdio, time::Duration};
+
+use celery::AsyncResult;
+use serde_json::{Value, json};
+use tokio::process::Command;
+
+use super::{
+    python::PythonWorker,
+    rust::RustWorker,
+    space::{LIMIT, Space, service},
+    tasks::{FleetHeld, Note},
+};
+
+/// Names the namespace of the test that started this process, whose worker it is to be.
+const JOIN: &str = "CELERY_TEST_JOIN";
+
+fn short_visibility(space: Space) -> Space {
+    space
+        .with("task_default_queue", "shared")
+        .with_transport_option("visibility_timeout", 2)
+        .with_transport_option("unacked_restore_interval", 1)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn rust_runs_what_a_killed_python_worker_held() {
+    let space = short_visibility(Space::new());
+    let app = space.app();
+    let theirs = PythonWorker::start(&space, &["-P", "prefork", "-c", "1", "-Q", "shared"]).await;
+    let result = FleetHeld::s("gate".to_owned()).with_app(&app).apply_async().await.unwrap();
+    let pid = space.entered("gate").await;
+    assert_ne!(pid, "rust");
+    theirs.kill();
+
+    let ours = RustWorker::start(&app, &["shared"], 1);
+    assert_eq!(space.entered("gate").await, "rust");
+    space.open("gate").await;
+    assert_eq!(result.get_within(LIMIT).await.unwrap(), "rust");
+    ours.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn python_runs_what_a_killed_rust_worker_held() {
+    if let Ok(prefix) = env::var(JOIN) {
+        // This is the worker, in a process of its own, so that it can be killed.
+        let space = short_visibility(Space::at(&service("CELERY_TEST_REDIS_URL"), &prefix));
+        let _worker = RustWorker::start(&space.app(), &["shared"], 1);
+        tokio::time::timeout(LIMIT, std::future::pending::<()>()).await.unwrap_err();
+        return;
+    }
+    let space = short_visibility(Space::new());
+    let app = space.app();
+    let this_test = "interop::recovery::python_runs_what_a_killed_rust_worker_held";
+    let mut ours = Command::new(env::current_exe().unwrap())
+        .args(["--exact", this_test, "--nocapture"])
+        .env(JOIN, &space.prefix)
+        .stdin(Stdio::null())
+        .kill_on_drop(true)
+        .spawn()
+        .unwrap();
+    let result = FleetHeld::s("gate".to_owned()).with_app(&app).apply_async().await.unwrap();
+    assert_eq!(space.entered("gate").await, "rust");
+    ours.kill().await.unwrap();
+
+    let theirs = PythonWorker::start(&space, &["-P", "solo", "-Q", "shared"]).await;
+    assert_ne!(space.entered("gate").await, "rust");
+    space.open("gate").await;
+    assert_eq!(result.get_within(LIMIT).await.unwrap(), "python");
+    theirs.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_long_task_of_rust_is_not_restored_by_kombu_while_it_runs() {
+    let space = short_visibility(Space::new());
+    let app = space.app();
+    let ours = RustWorker::start(&app, &["shared"], 1);
+    let result = FleetHeld::s("gate".to_owned()).with_app(&app).apply_async().await.unwrap();
+    assert_eq!(space.entered("gate").await, "rust");
+    // A worker of Python looks for what is overdue when it starts, and every ten seconds.
+    for _ in 0..2 {
+        let began: (u64, u64) = space.redis("TIME", &[]).await;
+        let theirs = PythonWorker::start(&space, &["-P", "solo", "-Q", "shared"]).await;
+        let nobody: Option<(String, String)> = space.redis("BLPOP", &["{}entered:gate", "3"]).await;
+        assert_eq!(nobody, None, "it ran again, after {began:?}");
+        theirs.stop().await;
+    }
+    space.open("gate").await;
+    assert_eq!(result.get_within(LIMIT).await.unwrap(), "rust");
+    ours.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_worker_consumes_on_after_its_connections_are_killed() {
+    let url = service("CELERY_TEST_REDIS_URL");
+    let database = url.strip_suffix("/0").expect("the url ends with a database");
+    // A database of its own, by which its connections are known.
+    let space = Space::at(&format!("{database}/5"), &format!("it-{}:", uuid::Uuid::new_v4()))
+        .with("task_default_queue", "rs");
+    let app = space.app();
+    let ours = RustWorker::start(&app, &["rs"], 2);
+    let held = FleetHeld::s("gate".to_owned()).with_app(&app).apply_async().await.unwrap();
+    assert_eq!(space.entered("gate").await, "rust");
+    for round in 0..3 {
+        let clients: String = space.redis("CLIENT", &["LIST"]).await;
+        let of_ours =
+            clients.lines().filter(|line| line.contains(" db=5 ") && !line.contains(" cmd=client"));
+        // The task at the gate waits on a connection that is not the worker's.
+        let workers = of_ours.filter(|line| !line.contains(" cmd=blpop"));
+        let mut killed = 0;
+        for line in workers {
+            let id = line.split(' ').find_map(|field| field.strip_prefix("id=")).unwrap();
+            killed += space.redis::<u64>("CLIENT", &["KILL", "ID", id]).await;
+        }
+        assert!(killed > 0, "round {round}: {clients}");
+        let word = format!("round {round}");
+        let result = Note::s(word.clone()).with_app(&app).apply_async().await.unwrap();
+        assert_eq!(space.take("noted", 1).await, [word.as_str()]);
+        assert_eq!(result.get_within(LIMIT).await.unwrap(), word);
+    }
+    space.open("gate").await;
+    assert_eq!(held.get_within(LIMIT).await.unwrap(), "rust");
+    let other: AsyncResult<Value> = app.send_task("rs.add").args((1, 2)).send().await.unwrap();
+    assert_eq!(other.get_within(Duration::from_secs(20)).await.unwrap(), json!(3));
+    ours.stop().await;
+    let again: u64 = space.redis("LLEN", &["{}entered:gate"]).await;
+    assert_eq!(again, 0, "the held task ran again");
+}
