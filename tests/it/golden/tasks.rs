@@ -4,8 +4,12 @@ use celery::prelude::*;
 use celery_core::{exception::Exception, task::Failure};
 use serde_json::Value;
 
-#[shared_task(name = "wireapp.add")]
-pub(super) fn add(x: i64, y: i64) -> i64 {
+#[remote_task(name = "wireapp.add")]
+pub(super) async fn add(x: i64, y: i64) -> i64;
+
+/// What runs in the place of `wireapp.add`, a name that another test's task has in this program.
+#[shared_task(name = "golden.add")]
+pub(super) fn run_add(x: i64, y: i64) -> i64 {
     x + y
 }
 
