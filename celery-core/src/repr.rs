@@ -1,8 +1,10 @@
 //! Python's repr of values, as Celery's `saferepr` prints it: what logs, events and Flower show of arguments.
 //!
 //! It is cut where it would be long, and where it would be deep. Quirks are kept, since people compare: in strings the
-//! quote alone is escaped, a cut string loses its last word, and bytes that are not UTF-8 print as hex.
+//! quote alone is escaped, a cut string loses its last word, and bytes that are not UTF-8 print as hex. Python's own
+//! `repr`, which has none of these quirks, is [`python`].
 
+mod quote;
 #[cfg(test)]
 mod tests;
 
@@ -55,9 +57,23 @@ pub fn value(value: &Value, limits: &Limits) -> String {
     print(limits, |printer| printer.value(value))
 }
 
+/// Any value as Python's own `repr` prints it, whole.
+///
+/// ```
+/// use celery_core::repr;
+/// use serde_json::json;
+///
+/// assert_eq!(repr::python(&json!(["it's", "a\nb"])), r#"["it's", 'a\nb']"#);
+/// ```
+pub fn python(value: &Value) -> String {
+    let mut printer = Printer::new(Limits { max_len: None, max_levels: 0 });
+    printer.quotes = Quotes::Python;
+    _ = printer.value(value);
+    printer.out
+}
+
 fn print(limits: &Limits, body: impl FnOnce(&mut Printer) -> ControlFlow<()>) -> String {
-    let left = limits.max_len.map(|it| i64::try_from(it).unwrap_or(i64::MAX));
-    let mut printer = Printer { out: String::new(), left, level: 0, max_levels: limits.max_levels };
+    let mut printer = Printer::new(*limits);
     // Cut or complete, what is printed is the answer.
     _ = body(&mut printer);
     printer.out
@@ -69,12 +85,25 @@ struct Printer {
     left: Option<i64>,
     level: usize,
     max_levels: usize,
+    quotes: Quotes,
+}
+
+/// Whose way to quote text and bytes.
+#[derive(Clone, Copy)]
+enum Quotes {
+    Celery,
+    Python,
 }
 
 /// `Break` means that the text was cut, and only closing brackets follow.
 type Printed = ControlFlow<()>;
 
 impl Printer {
+    fn new(Limits { max_len, max_levels }: Limits) -> Self {
+        let left = max_len.map(|it| i64::try_from(it).unwrap_or(i64::MAX));
+        Self { out: String::new(), left, level: 0, max_levels, quotes: Quotes::Celery }
+    }
+
     fn value(&mut self, value: &Value) -> Printed {
         match value {
             Value::Null => self.text("None"),
@@ -171,12 +200,18 @@ impl Printer {
 
     fn quoted(&mut self, text: &str) -> Printed {
         self.room()?;
-        let text = format!("'{}'", self.truncated(text).replace('\'', "\\'"));
+        let text = match self.quotes {
+            Quotes::Celery => format!("'{}'", self.truncated(text).replace('\'', "\\'")),
+            Quotes::Python => quote::text(text),
+        };
         self.push(&text)
     }
 
     fn bytes(&mut self, bytes: &[u8]) -> Printed {
         self.room()?;
+        if let Quotes::Python = self.quotes {
+            return self.push(&quote::bytes(bytes));
+        }
         let shown = match self.left.and_then(|it| usize::try_from(it).ok()) {
             Some(left) if bytes.len() > left => &bytes[..left],
             _ => bytes,

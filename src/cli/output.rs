@@ -2,11 +2,7 @@
 
 use std::io::{self, IsTerminal, Write};
 
-use celery_core::{
-    codec::json,
-    repr::{self, Limits},
-    value::Value,
-};
+use celery_core::{codec::json, repr, value::Value};
 
 /// How commands speak on standard output.
 #[derive(Clone, Copy, Debug)]
@@ -101,7 +97,7 @@ impl Output {
 pub(super) fn python_str(value: &Value) -> String {
     match value {
         Value::String(text) => text.clone(),
-        other => repr::value(other, &Limits { max_len: None, max_levels: 0 }),
+        other => repr::python(other),
     }
 }
 

@@ -1,8 +1,8 @@
 //! `report`: what to put into a bug report.
 
-use celery_core::app::Celery;
+use celery_core::{app::Celery, repr};
 
-use super::{Session, failure::Failure, output::python_str, worker::platform};
+use super::{Session, failure::Failure, worker::platform};
 
 pub(super) fn run(session: &Session) -> Result<(), Failure> {
     Ok(session.output.line(&text(&session.app))?)
@@ -15,11 +15,8 @@ fn text(app: &Celery) -> String {
     let results =
         config.result.backend.as_ref().map_or_else(|| "disabled".to_owned(), ToString::to_string);
     let settings = config.masked_changes();
-    let settings = settings.iter().map(|(name, value)| {
-        let quoted = value.as_str().map(|text| format!("'{text}'"));
-        format!("{name}: {}", quoted.unwrap_or_else(|| python_str(value)))
-    });
-    let settings: Vec<String> = settings.collect();
+    let settings: Vec<_> =
+        settings.iter().map(|(name, value)| format!("{name}: {}", repr::python(value))).collect();
     format!(
         "\nsoftware -> celery:{} (rust)\nplatform -> system:{} arch:{}\n            kernel version:{}\napp      -> {}\nsettings -> transport:{transport} results:{results}\n\n{}\n",
         env!("CARGO_PKG_VERSION"),

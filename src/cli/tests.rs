@@ -107,6 +107,7 @@ fn values_are_printed_as_python_prints_them() {
     assert_eq!(python_str(&json!("text")), "text");
     assert_eq!(python_str(&json!({"a": [1, "x", null, true]})), "{'a': [1, 'x', None, True]}");
     assert_eq!(python_str(&json!([[[[[1]]]]])), "[[[[[1]]]]]");
+    assert_eq!(python_str(&json!(["it's"])), r#"["it's"]"#);
 }
 
 #[tokio::test(start_paused = true)]

@@ -24,7 +24,8 @@ pub(super) const TIME_ZONE: &str = "TIME_ZONE";
 /// *Without a namespace* the keys are Celery's names, all new (`task_serializer`) or all old
 /// (`CELERY_TASK_SERIALIZER`); a key which is no setting is an error. *With a namespace*, as Django projects use
 /// it, a setting is looked up by the prefixed name (`CELERY_TASK_SERIALIZER`), then by its bare new name, then by its
-/// old name; keys outside the namespace belong to somebody else, and are ignored.
+/// old name; a map under the namespace's own name (`CELERY`) holds keys without the prefix; other keys belong to
+/// somebody else, and are ignored.
 ///
 /// # Examples
 /// ```
@@ -128,6 +129,10 @@ impl ConfigSource {
     pub(super) fn collect(&self, givens: &mut Givens, problems: &mut Vec<Problem>) {
         let values = match self.form {
             Form::Tables => Cow::Owned(toml::without_tables(&self.values, self.prefix.as_deref())),
+            // A struct that was read from such a file has its tables still.
+            Form::Values if self.prefix.is_some() => {
+                Cow::Owned(toml::without_tables(&self.values, self.prefix.as_deref()))
+            }
             _ => Cow::Borrowed(&self.values),
         };
         if self.prefix.is_none() && self.form != Form::Changes {

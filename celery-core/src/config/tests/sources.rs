@@ -183,6 +183,19 @@ fn toml_is_read_flat_and_by_groups() {
 }
 
 #[test]
+fn a_struct_with_a_table_of_the_namespaces_name_is_read_as_toml_is() {
+    let settings = json!({ "CELERY_TASK_ACKS_LATE": true, "CELERY": { "TASK_TIME_LIMIT": 30, "TASK_TRACK_STARTD": 1 } });
+    let source = ConfigSource::from_serializable(&settings).unwrap().namespace("CELERY");
+    let error = ConfigLoader::new().source(source).load().unwrap_err().to_string();
+    assert!(error.contains("`CELERY_TASK_TRACK_STARTD`"), "{error}");
+    let settings = json!({ "CELERY_TASK_ACKS_LATE": true, "CELERY": { "TASK_TIME_LIMIT": 30 } });
+    let source = ConfigSource::from_serializable(&settings).unwrap().namespace("CELERY");
+    let config = ConfigLoader::new().source(source).load().unwrap();
+    assert!(config.task.acks_late);
+    assert_eq!(config.task.time_limit, Some(Duration::from_secs(30)));
+}
+
+#[test]
 fn toml_in_a_namespace_leaves_other_tables_alone() {
     let text = r"
         CELERY_TASK_ACKS_LATE = true
