@@ -1,7 +1,7 @@
 //! The worker: takes messages from queues and runs their tasks.
 //!
-//! [`consumer`] takes deliveries and gives them slots; [`request`] is the life of one delivery, top to bottom: receive,
-//! admit, execute, verdict, settle. What is decided is decided by pure functions ([`admit`], [`verdict`]) and carried out in
+//! `consumer` takes deliveries and gives them slots; `request` is the life of one delivery, top to bottom: receive,
+//! admit, execute, verdict, settle. What is decided is decided by pure functions (`admit`, `verdict`) and carried out in
 //! `request` in a fixed order. Nothing that a message or a task does stops the worker.
 
 mod admit;

@@ -1,7 +1,7 @@
 //! The attribute macros of `celery`, which re-exports them.
 //!
-//! A task goes through four steps, a file each: its attribute ([`args`]) and function ([`task_fn`]) are read into a
-//! model, the rules are held against it ([`check`]), and it is written out ([`expand`]). All mistakes are reported at
+//! A task goes through four steps, a file each: its attribute (`args`) and function (`task_fn`) are read into a
+//! model, the rules are held against it (`check`), and it is written out (`expand`). All mistakes are reported at
 //! once, and what stands in for a task with mistakes keeps the rest of the program free of errors that follow.
 //!
 //! The macros do not know the options of a task: `key = value` becomes `.key(value)` on `Options`.
