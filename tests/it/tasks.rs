@@ -23,6 +23,13 @@ pub(super) fn add(x: i64, y: i64) -> i64 {
     x + y
 }
 
+/// The task of Celery's captures, which is called by messages alone.
+#[shared_task(name = "wireapp.add")]
+pub(super) async fn wire_add(x: i64, y: i64, #[state] probe: Probe) -> i64 {
+    probe.note("run");
+    x + y
+}
+
 #[shared_task]
 pub(super) async fn mul(x: i64, y: i64) -> i64 {
     x * y
