@@ -114,7 +114,7 @@ fn config(port: u16, tls_port: u16, folder: &Path, certificates: &Certificates) 
     let file = |path: &Path| format!("{:?}", path.to_string_lossy());
     format!(
         "bind 127.0.0.1\nport {port}\ntls-port {tls_port}\ntls-auth-clients no\ntls-ca-cert-file {}\n\
-         tls-cert-file {}\ntls-key-file {}\ndir {}\nsave \"\"\nappendonly no\ndaemonize no\n",
+         tls-cert-file {}\ntls-key-file {}\ndir {}\ndatabases 32\nsave \"\"\nappendonly no\ndaemonize no\n",
         file(&certificates.authority),
         file(&certificates.certificate),
         file(&certificates.key),
