@@ -1,5 +1,10 @@
 //! The guide, page by page.
 
+// The examples of the README are compiled as those of the guide are.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+mod readme {}
+
 #[doc = include_str!("../docs/tasks.md")]
 pub mod tasks {}
 

@@ -183,11 +183,14 @@ impl Celery {
 
     async fn connect_first(&self, urls: &[ServerUrl]) -> Result<Arc<dyn Broker>, BrokerError> {
         let mut last = BrokerError::refused("no broker URL is configured; set `broker_url`");
-        for url in urls {
+        for (at, url) in urls.iter().enumerate() {
             match transport::connect_broker(url, &self.inner.config).await {
                 Ok(broker) => return Ok(broker),
                 Err(error) => {
-                    tracing::warn!(broker = %url, error = &error as &dyn std::error::Error, "could not connect");
+                    // The last one is for the caller to tell.
+                    if at + 1 < urls.len() {
+                        tracing::warn!(broker = %url, error = &error as &dyn std::error::Error, "could not connect; trying the next broker");
+                    }
                     last = error;
                 }
             }

@@ -166,3 +166,9 @@ async fn an_app_that_cannot_be_built_says_why() {
     assert!(failure.message.starts_with("could not build the app: "), "{}", failure.message);
     assert!(failure.message.contains("task_time_limit"), "{}", failure.message);
 }
+
+#[test]
+fn a_queue_without_a_name_is_refused() {
+    refused("celery worker -Q a,,b", ErrorKind::ValueValidation);
+    refused("celery worker -X ", ErrorKind::ValueValidation);
+}

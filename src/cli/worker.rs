@@ -41,6 +41,7 @@ pub(super) struct Args {
         long,
         value_name = "NAMES",
         value_delimiter = ',',
+        value_parser = queue,
         env = "CELERY_WORKER_QUEUES"
     )]
     queues: Option<Vec<String>>,
@@ -50,6 +51,7 @@ pub(super) struct Args {
         long,
         value_name = "NAMES",
         value_delimiter = ',',
+        value_parser = queue,
         env = "CELERY_WORKER_EXCLUDE_QUEUES"
     )]
     exclude_queues: Vec<String>,
@@ -107,12 +109,10 @@ impl Args {
 
     fn options(&self, node: &str, pool: WorkerPool) -> WorkerOptions {
         let cpus = || std::thread::available_parallelism().map_or(1, usize::from);
-        let trimmed =
-            |names: &Vec<String>| names.iter().map(|name| name.trim().to_owned()).collect();
         WorkerOptions {
             hostname: Some(node.to_owned()),
-            queues: self.queues.as_ref().map(trimmed),
-            exclude_queues: trimmed(&self.exclude_queues),
+            queues: self.queues.clone(),
+            exclude_queues: self.exclude_queues.clone(),
             concurrency: match self.concurrency {
                 _ if pool == WorkerPool::Solo => Some(1),
                 Some(Concurrency::Number(number)) => Some(number),
@@ -211,6 +211,17 @@ async fn purge(app: &Celery, worker: &Worker, output: Output) -> Result<(), Fail
         output.line(&format!("purge: Erased {messages} {words} from the queue.\n"))?;
     }
     Ok(())
+}
+
+/// The name of a queue. A nameless one would be consumed in place of those of the settings.
+fn queue(text: &str) -> Result<String, String> {
+    match text.trim() {
+        "" => {
+            Err("the name of a queue is empty; leave the option out for the queues of the settings"
+                .to_owned())
+        }
+        name => Ok(name.to_owned()),
+    }
 }
 
 fn concurrency(text: &str) -> Result<Concurrency, String> {

@@ -195,7 +195,7 @@ impl Outage {
         }
         // kombu's steps, the first of which is taken at once.
         let pause = Duration::from_secs((2 * u64::from(self.failures - 1)).min(30));
-        tracing::error!(error = error as &dyn std::error::Error, retry_in = ?pause, "consumer: lost the connection to the broker");
+        tracing::error!(error = error as &dyn std::error::Error, retry_in = ?pause, "cannot consume");
         tokio::select! {
             () = sleep(pause) => {}
             () = stopping(shutdown) => {}

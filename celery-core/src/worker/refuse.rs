@@ -40,7 +40,7 @@ pub(super) async fn refuse_unregistered(node: Arc<Node>, delivery: Delivery, mes
         "task `{}` is not registered on {}; link the crate that defines it (is it an installed app?), or send it to another queue",
         message.task, node.hostname
     );
-    tracing::error!(target: "celery::worker", "task {}[{}] is not registered; the message is quarantined", message.task, message.id);
+    tracing::error!(target: "celery::worker", "task {}[{}] is not registered in this worker, whose banner lists the tasks that are; the message is quarantined", message.task, message.id);
     let exception = Exception::new("NotRegistered", "celery.exceptions", message.task.clone());
     let stored = store_unrun(&node, message, State::Failure, exception).await;
     settle(delivery, stored.map_or(Settlement::HandBack, |()| Settlement::Quarantine(reason)))

@@ -54,7 +54,7 @@ pub(super) fn receive(node: &Arc<Node>, mut delivery: Delivery) -> Received {
     let message = match std::mem::replace(&mut delivery.message, Ok(Message::default())) {
         Ok(message) => message,
         Err(malformed) => {
-            tracing::error!(queue = delivery.queue, reason = malformed.reason, raw = ?malformed.raw.get(..200).unwrap_or(&malformed.raw), "received an item that is no message; it is quarantined");
+            tracing::error!(queue = delivery.queue, reason = malformed.reason, raw = ?String::from_utf8_lossy(malformed.raw.get(..200).unwrap_or(&malformed.raw)), "received an item that is no message; it is quarantined");
             let how = Settlement::Quarantine(malformed.reason);
             return Received::Refused(settled(delivery, how));
         }
