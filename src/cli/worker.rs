@@ -154,6 +154,11 @@ pub(super) async fn run(
         let colored = if output.colors { format!("\x1b[1;36m{banner}\x1b[0m") } else { banner };
         output.line(&colored)?;
     }
+    if app.registry()?.names().next().is_none() {
+        tracing::warn!(
+            "this program has no tasks: write `#[shared_task]` on a function; for those of other crates, build the app with `.autodiscover_tasks(celery::installed_apps!())`"
+        );
+    }
     let code = serve(worker, *output).await?;
     app.close().await?;
     Ok(code)

@@ -19,11 +19,33 @@ pub(super) fn install_hook() {
             None => before(info),
             Some(_) => {
                 let place = info.location().map(ToString::to_string).unwrap_or_default();
-                let trace = format!("panicked at {place}\n{}", Backtrace::force_capture());
+                let backtrace = Backtrace::force_capture().to_string();
+                let trace = format!("panicked at {place}\n{}", of_the_task(&backtrace));
                 LAST.with_borrow_mut(|last| *last = Some(trace));
             }
         }));
     });
+}
+
+/// The frames of the task: those between the machinery of panics and the worker's. The whole is stored with each
+/// result, and the worker's frames, many times those of the task, say nothing about it.
+fn of_the_task(backtrace: &str) -> String {
+    let mut frames: Vec<Vec<&str>> = Vec::new();
+    for line in backtrace.lines() {
+        let head = line.trim_start().split_once(": ");
+        let begins = head.is_some_and(|(number, _)| number.parse::<u32>().is_ok());
+        match frames.last_mut() {
+            Some(frame) if !begins => frame.push(line),
+            _ => frames.push(vec![line]),
+        }
+    }
+    let has = |frame: &Vec<&str>, words: &[&str]| words.iter().any(|word| frame[0].contains(word));
+    let first =
+        frames.iter().position(|frame| has(frame, &["rust_begin_unwind"])).map_or(0, |at| at + 1);
+    let last =
+        frames.iter().skip(first).position(|frame| has(frame, &["celery_core::worker::execute"]));
+    let last = last.map_or(frames.len(), |count| first + count);
+    frames[first..last].concat().iter().map(|line| format!("{line}\n")).collect()
 }
 
 /// Drops what is left of a task that was stopped. What it panics with while it is dropped is told and goes no further,
@@ -59,4 +81,27 @@ pub(super) fn failure_at(payload: &(dyn Any + Send), trace: Option<String>) -> F
     failure.traceback =
         Some(format!("Traceback (most recent call last):\n{trace}\nrust.Panic: {message}\n"));
     failure
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_trace_has_the_frames_of_the_task_alone() {
+        let trace = "   0: hook\n  5: __rustc::rust_begin_unwind\n             at /rustc/p.rs:1\n   6: core::panicking::panic_fmt\n   7: orders::tasks::boom\n             at ./tasks.rs:5:24\n  10: celery_core::worker::execute::run_blocking\n  11: clone3\n";
+        assert_eq!(
+            of_the_task(trace),
+            "   6: core::panicking::panic_fmt\n   7: orders::tasks::boom\n             at ./tasks.rs:5:24\n"
+        );
+    }
+
+    #[test]
+    fn a_trace_without_names_is_kept_whole() {
+        assert_eq!(
+            of_the_task("   0: <unknown>\n   1: <unknown>\n"),
+            "   0: <unknown>\n   1: <unknown>\n"
+        );
+        assert_eq!(of_the_task("disabled backtrace"), "disabled backtrace\n");
+    }
 }
