@@ -37,7 +37,8 @@ impl<T> AsyncResult<T> {
     /// # Errors
     /// [`Error::Backend`] when the result backend cannot be asked, or there is none.
     pub async fn meta(&self) -> Result<TaskMeta, Error> {
-        let meta = self.app.backend().await?.get(&self.id).await?;
+        let id = &self.id;
+        let meta = self.app.with_backend(|backend| async move { backend.get(id).await }).await?;
         Ok(meta.unwrap_or_else(|| TaskMeta::pending(&self.id)))
     }
 
@@ -94,7 +95,8 @@ impl<T> AsyncResult<T> {
     /// # Errors
     /// As for [`meta`](Self::meta).
     pub async fn forget(self) -> Result<(), Error> {
-        Ok(self.app.backend().await?.forget(&self.id).await?)
+        let id = &self.id;
+        self.app.with_backend(|backend| async move { backend.forget(id).await }).await
     }
 
     /// Waits until the task is done, however it ended, and returns what is stored of it.
@@ -107,7 +109,8 @@ impl<T> AsyncResult<T> {
     /// # Cancel safety
     /// Cancel safe.
     pub async fn wait(&self) -> Result<TaskMeta, Error> {
-        Ok(self.app.backend().await?.wait(&self.id).await?)
+        let id = &self.id;
+        self.app.with_backend(|backend| async move { backend.wait(id).await }).await
     }
 
     /// The same result with another type.

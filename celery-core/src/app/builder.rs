@@ -160,6 +160,7 @@ impl Builder {
             clock: Default::default(),
             registry: Default::default(),
             broker: Default::default(),
+            publisher: Default::default(),
             backend: Default::default(),
         };
         Ok(Celery { inner: Arc::new(inner) })
@@ -183,7 +184,7 @@ impl Builder {
 
 /// Without a broker there is one inside the process, and then results are kept there too.
 fn embed(config: &mut Config, name: &str) {
-    if !config.broker.read_urls().is_empty() {
+    if !config.broker.read_urls().is_empty() || !config.broker.write_urls().is_empty() {
         return;
     }
     let plain = |c: char| if c.is_ascii_alphanumeric() { c } else { '-' };
