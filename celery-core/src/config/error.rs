@@ -52,16 +52,6 @@ pub enum Problem {
         /// The reason, and the remedy where there is one.
         why: String,
     },
-    /// Two settings contradict each other.
-    #[error("`{first}` and `{second}` contradict each other: {why}")]
-    Contradiction {
-        /// The one setting.
-        first: String,
-        /// The other setting.
-        second: String,
-        /// Why both cannot hold.
-        why: &'static str,
-    },
     /// A source mixes new and old names, so that neither style can be assumed.
     #[error("improperly configured: {}", rename_list(.style, .renames))]
     MixedNames {
