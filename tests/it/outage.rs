@@ -235,3 +235,20 @@ async fn who_asks_for_a_result_asks_again_where_the_settings_say_so() {
     assert_eq!(asked(settings).await.unwrap().as_str(), "PENDING");
     assert_eq!(Instant::now(), before, "the longest pause holds");
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_task_that_stores_a_state_tries_again_and_its_start_does_not_wait() {
+    let (circle, servers) = faulty(json!({"result_backend_always_retry": true}));
+    // One for STARTED, which is let go, and two for the state of the task.
+    servers.backend.fail(3);
+    let worker = circle.worker();
+    let result = circle.call(Progress::s()).await;
+    circle.probe.noted(1).await;
+    assert_eq!(servers.backend.stores(), 1);
+    circle.probe.open(1);
+    circle.probe.noted(2).await;
+    assert_eq!(circle.stored_now(result.id()).await.unwrap()["status"], "PROGRESS");
+    assert_eq!(servers.backend.stores(), 4);
+    circle.probe.open(1);
+    worker.stop().await;
+}

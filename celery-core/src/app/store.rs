@@ -1,10 +1,10 @@
 //! Storing the state of a task.
 
-use std::{sync::Arc, time::Duration};
+use std::time::Duration;
 
 use super::Celery;
 use crate::{
-    backend::{Backend, BackendError},
+    backend::BackendError,
     clock,
     config::ResultConfig,
     date,
@@ -26,28 +26,20 @@ impl Celery {
     ) -> Result<(), Error> {
         let meta =
             TaskMeta { children: Some(children), ..self.meta(request, state, result, worker) };
-        let meta = &meta;
-        self.with_backend(|backend| async move { backend.store(meta).await }).await
+        Ok(self.backend().await?.store(&meta).await?)
     }
 
-    /// Asks the result backend for something, and asks again upon a lost connection as `result_backend_always_retry` says.
-    pub(crate) async fn with_backend<T, F>(
-        &self,
-        ask: impl Fn(Arc<dyn Backend>) -> F,
-    ) -> Result<T, Error>
+    /// Does what needs the result backend, and does it again upon a lost connection as `result_backend_always_retry` says.
+    pub(crate) async fn insist<T, F>(&self, attempt: impl Fn() -> F) -> Result<T, Error>
     where
-        F: Future<Output = Result<T, BackendError>>,
+        F: Future<Output = Result<T, Error>>,
     {
         let policy = &self.inner.config.result;
         let mut retries = 0;
         loop {
-            let outcome = match self.backend().await {
-                Ok(backend) => ask(Arc::clone(backend)).await.map_err(Error::from),
-                Err(error) => Err(error),
-            };
             let may_retry = policy.backend_always_retry
                 && policy.backend_max_retries.is_none_or(|max| retries < max);
-            match outcome {
+            match attempt().await {
                 Err(error @ Error::Backend(BackendError::ConnectionLost(_))) if may_retry => {
                     let pause = pause(policy, retries);
                     tracing::warn!(
