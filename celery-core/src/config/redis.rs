@@ -35,7 +35,7 @@ pub struct RedisConfig {
     pub socket_connect_timeout: Option<Duration>,
     /// Whether connections use TCP keepalive.
     pub socket_keepalive: bool,
-    /// A connection that was idle for longer is checked before use; `None` means never.
+    /// A connection that waits for results is checked after such a silence; `None` leaves it to the driver.
     #[serde(serialize_with = "seconds")]
     pub backend_health_check_interval: Option<Duration>,
     /// The name that connections give themselves.
