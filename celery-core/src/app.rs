@@ -18,10 +18,7 @@ use jiff::tz::TimeZone;
 use tokio::sync::OnceCell;
 
 use self::origin::Origin;
-pub use self::{
-    builder::{BuildError, Builder},
-    overrides::Overrides,
-};
+pub use self::{builder::Builder, overrides::Overrides};
 use crate::{
     backend::Backend,
     broker::{Broker, BrokerError},
