@@ -18,10 +18,7 @@ use jiff::tz::TimeZone;
 use tokio::sync::OnceCell;
 
 use self::origin::Origin;
-pub use self::{
-    builder::{BuildError, Builder},
-    overrides::Overrides,
-};
+pub use self::{builder::Builder, overrides::Overrides};
 use crate::{
     backend::Backend,
     broker::{Broker, BrokerError},
@@ -63,6 +60,8 @@ struct Inner {
     clock: LogicalClock,
     registry: OnceLock<Registry>,
     broker: OnceCell<Arc<dyn Broker>>,
+    /// Where `broker_write_url` names another one.
+    publisher: OnceCell<Arc<dyn Broker>>,
     backend: OnceCell<Arc<dyn Backend>>,
 }
 
@@ -99,13 +98,26 @@ impl Celery {
         Ok(self.inner.registry.get_or_init(|| registry))
     }
 
-    /// The connection to the broker, made when first asked for. Several URLs are tried in turn.
+    /// The connection to the broker for consuming, made when first asked for. Several URLs are tried in turn.
     ///
     /// # Errors
     /// [`Error::Broker`] when no broker can be reached.
     pub async fn broker(&self) -> Result<&Arc<dyn Broker>, Error> {
         let connect = || self.connect_first(self.broker_urls());
         Ok(self.inner.broker.get_or_try_init(connect).await?)
+    }
+
+    /// The connection to the broker for publishing: [`broker`](Self::broker), unless `broker_write_url` names another.
+    ///
+    /// # Errors
+    /// [`Error::Broker`] when no broker can be reached.
+    pub async fn publisher(&self) -> Result<&Arc<dyn Broker>, Error> {
+        let urls = self.inner.config.broker.write_urls();
+        if urls == self.broker_urls() {
+            return self.broker().await;
+        }
+        let connect = || self.connect_first(urls);
+        Ok(self.inner.publisher.get_or_try_init(connect).await?)
     }
 
     /// The connection to the result backend, made when first asked for.
@@ -122,7 +134,7 @@ impl Celery {
         Ok(self.inner.backend.get_or_try_init(connect).await?)
     }
 
-    /// The URLs of the broker, in the order in which they are tried.
+    /// The URLs of the broker for consuming, in the order in which they are tried.
     pub fn broker_urls(&self) -> &[ServerUrl] {
         self.inner.config.broker.read_urls()
     }
@@ -168,8 +180,10 @@ impl Celery {
     /// # Errors
     /// When a connection could not be closed in order.
     pub async fn close(&self) -> Result<(), Error> {
-        if let Some(broker) = self.inner.broker.get() {
-            broker.close().await?;
+        for broker in [&self.inner.broker, &self.inner.publisher] {
+            if let Some(broker) = broker.get() {
+                broker.close().await?;
+            }
         }
         if let Some(backend) = self.inner.backend.get() {
             backend.close().await?;

@@ -40,7 +40,7 @@ pub use task::{PublishRetryPolicy, TaskConfig};
 pub use url::{InvalidServerUrl, Secret, ServerUrl};
 pub use worker::{WorkerConfig, WorkerPool};
 
-use read::{Parsed, Reader, boolean, optional, text, texts};
+use read::{Parsed, Reader, boolean, content_types, optional, text};
 use source::{Givens, TIME_ZONE};
 
 /// The programs in the guide compile.
@@ -95,8 +95,8 @@ impl Config {
 
     fn read(reader: &mut Reader) -> Self {
         Self {
-            accept_content: reader.read("accept_content", texts),
-            result_accept_content: reader.read("result_accept_content", optional(texts)),
+            accept_content: reader.read("accept_content", content_types),
+            result_accept_content: reader.read("result_accept_content", optional(content_types)),
             enable_utc: reader.read("enable_utc", boolean),
             timezone: read_timezone(reader),
             broker: BrokerConfig::read(reader),

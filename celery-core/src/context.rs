@@ -121,16 +121,12 @@ impl Context {
     /// When `meta` cannot be serialized, or the result backend cannot be reached.
     pub async fn update_state(&self, state: &str, meta: impl Serialize) -> Result<(), Error> {
         let meta = to_value(&meta)?;
-        self.inner
-            .app
-            .store_state(
-                &self.inner.request,
-                State::from(state),
-                meta,
-                self.children(),
-                self.hostname(),
-            )
-            .await
+        let (app, request) = (&self.inner.app, &self.inner.request);
+        let store = || {
+            let (state, meta) = (State::from(state), meta.clone());
+            app.store_state(request, state, meta, self.children(), self.hostname())
+        };
+        app.insist(store).await
     }
 
     /// A wish to run again, to be returned as the task's error.

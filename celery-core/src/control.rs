@@ -163,7 +163,7 @@ impl Broadcast {
             Some(ReplyTo { exchange: queue.exchange.name.clone(), routing_key: oid });
         self.request.ticket = Some(ticket.clone());
 
-        let mut inbox = Inbox::open(self.app.broker().await?, queue).await?;
+        let mut inbox = Inbox::open(self.app.publisher().await?, queue).await?;
         let expires = (clock::now().as_microsecond() as f64) / 1e6 + self.timeout.as_secs_f64();
         let deadline = Instant::now() + self.timeout;
         let message = self.request.to_message(self.app.clock().forward(), expires, serializer)?;
@@ -242,7 +242,7 @@ fn serializer(app: &Celery) -> Result<Serializer, Error> {
 
 async fn publish(app: &Celery, message: Message) -> Result<(), Error> {
     let exchange = exchange(&app.config().control);
-    let broker: &dyn Broker = app.broker().await?.as_ref();
+    let broker: &dyn Broker = app.publisher().await?.as_ref();
     Ok(broker.publish(&[Publication { exchange, routing_key: String::new(), message }]).await?)
 }
 

@@ -37,7 +37,8 @@ impl<T> AsyncResult<T> {
     /// # Errors
     /// [`Error::Backend`] when the result backend cannot be asked, or there is none.
     pub async fn meta(&self) -> Result<TaskMeta, Error> {
-        let meta = self.app.backend().await?.get(&self.id).await?;
+        let get = || async { Ok(self.app.backend().await?.get(&self.id).await?) };
+        let meta = self.app.insist(get).await?;
         Ok(meta.unwrap_or_else(|| TaskMeta::pending(&self.id)))
     }
 
@@ -94,7 +95,8 @@ impl<T> AsyncResult<T> {
     /// # Errors
     /// As for [`meta`](Self::meta).
     pub async fn forget(self) -> Result<(), Error> {
-        Ok(self.app.backend().await?.forget(&self.id).await?)
+        let forget = || async { Ok(self.app.backend().await?.forget(&self.id).await?) };
+        self.app.insist(forget).await
     }
 
     /// Waits until the task is done, however it ended, and returns what is stored of it.
@@ -107,7 +109,8 @@ impl<T> AsyncResult<T> {
     /// # Cancel safety
     /// Cancel safe.
     pub async fn wait(&self) -> Result<TaskMeta, Error> {
-        Ok(self.app.backend().await?.wait(&self.id).await?)
+        let wait = || async { Ok(self.app.backend().await?.wait(&self.id).await?) };
+        self.app.insist(wait).await
     }
 
     /// The same result with another type.

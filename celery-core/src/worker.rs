@@ -24,6 +24,7 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     app::Celery,
     broker::{Prefetch, Queue},
+    config::WorkerPool,
     error::Error,
     registry::Registry,
 };
@@ -37,7 +38,7 @@ pub struct WorkerOptions {
     pub queues: Option<Vec<String>>,
     /// Queues of the settings that are not consumed, as in `-X`.
     pub exclude_queues: Vec<String>,
-    /// How many tasks run at once, as in `-c`.
+    /// How many tasks run at once, as in `-c`; the `solo` pool has one, whatever this says.
     pub concurrency: Option<usize>,
     /// How many messages are held for each task that can run; 0 is any number.
     pub prefetch_multiplier: Option<u32>,
@@ -88,7 +89,12 @@ impl Worker {
         let config = &app.config().worker;
         let queues = choose_queues(app, options.queues, &options.exclude_queues)?;
         let cores = || std::thread::available_parallelism().map_or(1, usize::from);
-        let concurrency = options.concurrency.or(config.concurrency).unwrap_or_else(cores).max(1);
+        let concurrency = match config.pool {
+            WorkerPool::Solo => 1,
+            WorkerPool::Async => {
+                options.concurrency.or(config.concurrency).unwrap_or_else(cores).max(1)
+            }
+        };
         let multiplier = options.prefetch_multiplier.unwrap_or(config.prefetch_multiplier);
         let held = u32::try_from(concurrency).unwrap_or(u32::MAX).saturating_mul(multiplier);
         let node = Node {

@@ -75,7 +75,8 @@ impl Link {
         });
         let manager = Manager::new_with_config(info, config).map_err(|error| bad(&error))?;
         let pool = Pool::builder(manager)
-            .max_size(options.max_connections)
+            // The shared one; it is taken out as soon as it is made.
+            .max_size(1)
             .runtime(Runtime::Tokio1)
             .build()
             .map_err(|error| bad(&error))?;

@@ -49,7 +49,6 @@ pub(crate) struct LinkOptions {
     pub(crate) response_timeout: Duration,
     pub(crate) health_check_interval: Duration,
     pub(crate) keepalive: Option<Keepalive>,
-    pub(crate) max_connections: usize,
     pub(crate) client_name: Option<String>,
 }
 
@@ -73,6 +72,7 @@ const WITHOUT_MEANING: &[(&str, &str)] = &[
     ("unacked_restore_throttle", "every look at what is overdue is one cheap command"),
     ("polling_interval", "the server tells of new messages, nothing is polled"),
     ("retry_on_timeout", "commands that can be repeated safely are, the others never"),
+    ("max_connections", "one connection is shared, and only who waits has one more"),
     ("reauth_check_interval", "there are no streamed credentials"),
     ("max_retries", "the worker's `broker_connection_…` settings say how often"),
     ("interval_start", "the worker's `broker_connection_…` settings say how often"),
@@ -149,7 +149,6 @@ impl BrokerOptions {
                 response_timeout: read.seconds("socket_timeout")?.unwrap_or(PATIENCE),
                 health_check_interval: read.seconds("health_check_interval")?.unwrap_or(PATIENCE),
                 keepalive: read.keepalive()?,
-                max_connections: read.connections("max_connections")?.unwrap_or(10),
                 client_name: read.text("client_name")?,
             },
         };
@@ -172,7 +171,7 @@ impl BackendOptions {
         const WITHOUT_MEANING: &[(&str, &str)] = &[
             ("visibility_timeout", "results are not leased"),
             ("retry_policy", "the `result_backend_…retr…` settings say how often"),
-            ("retry_on_timeout", "stores are repeated whenever that is safe"),
+            ("retry_on_timeout", "commands that can be repeated safely are, the others never"),
             ("result_chord_ordered", "it is for chords"),
             ("min_other_sentinels", "the URL names no sentinels"),
             ("sentinel_kwargs", "the URL names no sentinels"),
@@ -189,6 +188,11 @@ impl BackendOptions {
         }
         read.finish(WITHOUT_MEANING, REFUSED)?;
         let read = Reader::new("the URL of the result backend", query);
+        let most = read.count("max_connections")?.or(redis.max_connections.map(u64::from));
+        if most == Some(1) {
+            let why = "`redis_max_connections` must be 2 or more, since results are waited for on a connection of their own";
+            return Err(BadOption(why.to_owned()));
+        }
         let link = LinkOptions {
             connect_timeout: read
                 .seconds("socket_connect_timeout")?
@@ -206,10 +210,6 @@ impl BackendOptions {
                 None if redis.socket_keepalive => Some(Keepalive::default()),
                 keepalive => keepalive,
             },
-            max_connections: read
-                .connections("max_connections")?
-                .or(redis.max_connections.and_then(|max| max.try_into().ok()))
-                .unwrap_or(10),
             client_name: read.text("client_name")?.or_else(|| redis.client_name.clone()),
         };
         read.finish(WITHOUT_MEANING, REFUSED)?;

@@ -53,7 +53,7 @@ pub(super) async fn run(session: &Session, args: Args) -> Result<(), Failure> {
             return Err(Failure::new(""));
         }
     }
-    let broker = session.app.broker().await?;
+    let broker = session.app.publisher().await?;
     let mut messages = 0;
     for name in &names {
         messages += broker.purge(name).await.map_err(celery_core::error::Error::from)?;

@@ -12,7 +12,6 @@ use std::{
 
 use celery_core::{
     app::Celery,
-    config::WorkerPool,
     worker::{Shutdown, Worker, WorkerOptions},
 };
 use clap::builder::FalseyValueParser;
@@ -107,14 +106,13 @@ impl Args {
         self.pool.as_deref()
     }
 
-    fn options(&self, node: &str, pool: WorkerPool) -> WorkerOptions {
+    fn options(&self, node: &str) -> WorkerOptions {
         let cpus = || std::thread::available_parallelism().map_or(1, usize::from);
         WorkerOptions {
             hostname: Some(node.to_owned()),
             queues: self.queues.clone(),
             exclude_queues: self.exclude_queues.clone(),
             concurrency: match self.concurrency {
-                _ if pool == WorkerPool::Solo => Some(1),
                 Some(Concurrency::Number(number)) => Some(number),
                 Some(Concurrency::Auto) => Some(cpus()),
                 Some(Concurrency::BySettings) | None => None,
@@ -143,8 +141,7 @@ pub(super) async fn run(
             no_color,
         )?;
     }
-    let pool = app.config().worker.pool;
-    let worker = Worker::new(app, args.options(&node, pool))?;
+    let worker = Worker::new(app, args.options(&node))?;
     let _pidfile = args.pidfile.as_ref().map(|file| PidFile::create(path(file))).transpose()?;
     if args.purge {
         purge(app, &worker, *output).await?;
@@ -206,7 +203,7 @@ fn say(output: Output, message: &str) {
 }
 
 async fn purge(app: &Celery, worker: &Worker, output: Output) -> Result<(), Failure> {
-    let broker = app.broker().await?;
+    let broker = app.publisher().await?;
     let mut messages = 0;
     for queue in worker.queues() {
         messages += broker.purge(&queue.name).await.map_err(celery_core::error::Error::from)?;

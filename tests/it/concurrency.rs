@@ -1,6 +1,7 @@
 //! How many tasks run at once, and how many messages are held.
 
-use celery::WorkerOptions;
+use celery::{Worker, WorkerOptions};
+use serde_json::json;
 
 use crate::{harness::Circle, tasks::*};
 
@@ -84,4 +85,11 @@ async fn a_thousand_tasks_that_are_not_due_keep_nobody_waiting() {
     let start = tokio::time::Instant::now();
     assert_eq!(circle.done(Add::s(1, 2)).await["result"], 3);
     assert!(start.elapsed().as_secs() < 1);
+}
+
+#[test]
+fn the_solo_pool_runs_one_task_at_a_time_whatever_the_concurrency() {
+    let circle = Circle::with(json!({"worker_pool": "solo", "worker_concurrency": 8}));
+    let options = WorkerOptions { concurrency: Some(4), ..WorkerOptions::default() };
+    assert_eq!(Worker::new(&circle.app, options).unwrap().concurrency(), 1);
 }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use celery::{
-    Error, WorkerOptions,
+    AsyncResult, Error, WorkerOptions,
     core::{backend::BackendError, broker::BrokerError, conformance::faulty::Call},
 };
 use serde_json::{Value, json};
@@ -214,4 +214,41 @@ async fn without_a_result_backend_tasks_run_and_asking_is_an_error_that_says_so(
     worker.stop().await;
     let error = result.get().await.unwrap_err();
     assert!(matches!(error, Error::Backend(BackendError::Disabled)), "{error}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_asks_for_a_result_asks_again_where_the_settings_say_so() {
+    let asked = async |settings| {
+        let (circle, servers) = faulty(settings);
+        servers.backend.fail_gets(2);
+        AsyncResult::<Value>::new(&circle.app, "unknown").state().await
+    };
+    let is_lost = |outcome| matches!(outcome, Err(Error::Backend(BackendError::ConnectionLost(_))));
+    assert!(is_lost(asked(json!({})).await));
+    let settings = json!({"result_backend_always_retry": true, "result_backend_max_retries": 1});
+    assert!(is_lost(asked(settings).await));
+    let before = Instant::now();
+    let settings = json!({
+        "result_backend_always_retry": true, "result_backend_base_sleep_between_retries_ms": 60_000,
+        "result_backend_max_sleep_between_retries_ms": 0,
+    });
+    assert_eq!(asked(settings).await.unwrap().as_str(), "PENDING");
+    assert_eq!(Instant::now(), before, "the longest pause holds");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_task_that_stores_a_state_tries_again_and_its_start_does_not_wait() {
+    let (circle, servers) = faulty(json!({"result_backend_always_retry": true}));
+    // One for STARTED, which is let go, and two for the state of the task.
+    servers.backend.fail(3);
+    let worker = circle.worker();
+    let result = circle.call(Progress::s()).await;
+    circle.probe.noted(1).await;
+    assert_eq!(servers.backend.stores(), 1);
+    circle.probe.open(1);
+    circle.probe.noted(2).await;
+    assert_eq!(circle.stored_now(result.id()).await.unwrap()["status"], "PROGRESS");
+    assert_eq!(servers.backend.stores(), 4);
+    circle.probe.open(1);
+    worker.stop().await;
 }

@@ -1,9 +1,12 @@
 //! Which queue a call goes to, and which queues a worker serves.
 
-use celery::{Worker, WorkerOptions};
+use celery::{Worker, WorkerOptions, core::exception::with_sources};
 use serde_json::json;
 
-use crate::{harness::Circle, tasks::*};
+use crate::{
+    harness::{Circle, memory_url},
+    tasks::*,
+};
 
 #[tokio::test(start_paused = true)]
 async fn a_route_by_glob_by_name_and_by_pattern_leads_to_its_queue() {
@@ -76,4 +79,30 @@ async fn urgent_tasks_go_first() {
     let notes = circle.probe.noted(4).await;
     let names: Vec<_> = notes.iter().map(|note| note["note"].clone()).collect();
     assert_eq!(names, ["now", "now too", "soon", "later"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn messages_go_to_the_broker_for_writing_and_come_from_the_one_for_reading() {
+    let (read, write) = (memory_url(), memory_url());
+    let settings = json!({"broker_read_url": read, "broker_write_url": write});
+    let circle = Circle::build(|builder| builder.backend(&read), &settings);
+    circle.call(Note::s(json!("written"))).await;
+    let publisher = circle.app.publisher().await.unwrap();
+    assert_eq!(publisher.queue_len("celery").await.unwrap(), 1);
+    assert_eq!(circle.waiting("celery").await, 0);
+
+    // A worker of the broker that was written to.
+    let other = Circle::build(|builder| builder.broker(&write).backend(&read), &json!({}));
+    let _worker = other.worker();
+    other.probe.noted(1).await;
+    assert_eq!(publisher.queue_len("celery").await.unwrap(), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_program_that_only_publishes_needs_no_other_broker() {
+    let write = memory_url();
+    let circle = Circle::build(|builder| builder, &json!({"broker_write_url": write}));
+    circle.call(Note::s(json!("written"))).await;
+    let error = circle.app.broker().await.unwrap_err();
+    assert!(with_sources(&error).contains("set `broker_url`"), "{error}");
 }

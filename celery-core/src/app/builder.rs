@@ -7,7 +7,7 @@ use serde::Serialize;
 use super::{Celery, Inner, Origin, Overrides};
 use crate::{
     codec::AcceptContent,
-    config::{Config, ConfigLoader, ConfigSource, ServerUrl},
+    config::{Config, ConfigError, ConfigLoader, ConfigSource, Problem, ServerUrl},
     context::StateMap,
     error::Error,
     registry::{AppId, InstalledApps},
@@ -23,14 +23,6 @@ pub struct Builder {
     environment: Option<Vec<(String, String)>>,
     installed: InstalledApps,
     state: StateMap,
-}
-
-/// A setting that parses on its own, but not as what it is used for.
-#[derive(Clone, Debug, thiserror::Error)]
-#[error("setting `{setting}`: {reason}")]
-pub struct BuildError {
-    setting: &'static str,
-    reason: String,
 }
 
 impl std::fmt::Debug for Builder {
@@ -136,17 +128,19 @@ impl Builder {
         }
         let mut config = self.loader.environment(environment).load()?;
         embed(&mut config, &self.name);
-        let fault = |setting, reason: String| Error::from(BuildError { setting, reason });
         let accept = AcceptContent::new(&config.accept_content)
-            .map_err(|e| fault("accept_content", e.to_string()))?;
-        let routes = match &config.task.routes {
-            Some(routes) => {
-                Routes::parse(routes).map_err(|error| fault("task_routes", error.to_string()))?
+            .map_err(|error| unusable("accept_content", &error));
+        let routes =
+            config.task.routes.as_ref().map_or_else(|| Ok(Routes::default()), Routes::parse);
+        let routes = routes.map_err(|error| unusable("task_routes", &error));
+        let queues = Queues::new(&config.task).map_err(|error| unusable("task_queues", &error));
+        let (accept, routes, queues) = match (accept, routes, queues) {
+            (Ok(accept), Ok(routes), Ok(queues)) => (accept, routes, queues),
+            (accept, routes, queues) => {
+                let problems = [accept.err(), routes.err(), queues.err()];
+                return Err(ConfigError::new(problems.into_iter().flatten().collect()).into());
             }
-            None => Routes::default(),
         };
-        let queues =
-            Queues::new(&config.task).map_err(|error| fault("task_queues", error.to_string()))?;
         let inner = Inner {
             id: AppId::next(),
             name: self.name,
@@ -160,6 +154,7 @@ impl Builder {
             clock: Default::default(),
             registry: Default::default(),
             broker: Default::default(),
+            publisher: Default::default(),
             backend: Default::default(),
         };
         Ok(Celery { inner: Arc::new(inner) })
@@ -181,9 +176,13 @@ impl Builder {
     }
 }
 
+fn unusable(setting: &str, error: &dyn std::error::Error) -> Problem {
+    Problem::Unusable { setting: setting.to_owned(), why: error.to_string() }
+}
+
 /// Without a broker there is one inside the process, and then results are kept there too.
 fn embed(config: &mut Config, name: &str) {
-    if !config.broker.read_urls().is_empty() {
+    if !config.broker.read_urls().is_empty() || !config.broker.write_urls().is_empty() {
         return;
     }
     let plain = |c: char| if c.is_ascii_alphanumeric() { c } else { '-' };
@@ -194,8 +193,23 @@ fn embed(config: &mut Config, name: &str) {
     config.broker.url = vec![url];
 }
 
-impl From<BuildError> for Error {
-    fn from(error: BuildError) -> Self {
-        Self::Call(error.to_string())
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn routes_and_queues_that_make_no_sense_are_faults_of_the_settings() {
+        let builder = Celery::builder("test")
+            .environment_from([])
+            .set("task_routes", json!([["only-a-name"]]))
+            .set("task_queues", json!([{ "name": "mail", "exchange_type": "carrier pigeon" }]));
+        let error = builder.build().unwrap_err();
+        let Error::Config(config) = &error else { panic!("{error:?}") };
+        assert_eq!(config.problems().len(), 2, "{error}");
+        let text = error.to_string();
+        assert!(text.contains("\n- `task_routes` cannot be used: "), "{text}");
+        assert!(text.contains("\n- `task_queues` cannot be used: "), "{text}");
     }
 }

@@ -218,7 +218,7 @@ impl Celery {
     }
 
     async fn try_publish(&self, batch: &[Publication]) -> Result<(), Error> {
-        let broker: &dyn Broker = self.broker().await?.as_ref();
+        let broker: &dyn Broker = self.publisher().await?.as_ref();
         Ok(broker.publish(batch).await?)
     }
 

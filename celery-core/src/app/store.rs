@@ -1,8 +1,13 @@
 //! Storing the state of a task.
 
+use std::time::Duration;
+
 use super::Celery;
 use crate::{
-    clock, date,
+    backend::BackendError,
+    clock,
+    config::ResultConfig,
+    date,
     error::Error,
     protocol::TaskMessage,
     state::{ExtendedMeta, State, TaskMeta},
@@ -22,6 +27,32 @@ impl Celery {
         let meta =
             TaskMeta { children: Some(children), ..self.meta(request, state, result, worker) };
         Ok(self.backend().await?.store(&meta).await?)
+    }
+
+    /// Does what needs the result backend, and does it again upon a lost connection as `result_backend_always_retry` says.
+    pub(crate) async fn insist<T, F>(&self, attempt: impl Fn() -> F) -> Result<T, Error>
+    where
+        F: Future<Output = Result<T, Error>>,
+    {
+        let policy = &self.inner.config.result;
+        let mut retries = 0;
+        loop {
+            let may_retry = policy.backend_always_retry
+                && policy.backend_max_retries.is_none_or(|max| retries < max);
+            match attempt().await {
+                Err(error @ Error::Backend(BackendError::ConnectionLost(_))) if may_retry => {
+                    let pause = pause(policy, retries);
+                    tracing::warn!(
+                        error = &error as &dyn std::error::Error,
+                        ?pause,
+                        "could not reach the result backend; trying again"
+                    );
+                    tokio::time::sleep(pause).await;
+                    retries += 1;
+                }
+                outcome => return outcome,
+            }
+        }
     }
 
     /// The document of a state, with what the message and the settings add to it.
@@ -49,4 +80,14 @@ impl Celery {
             ..TaskMeta::new(&request.id, state, result)
         }
     }
+}
+
+/// Celery's pause: any time up to one that doubles with each retry.
+fn pause(policy: &ResultConfig, retries: u64) -> Duration {
+    let doublings = u32::try_from(retries).unwrap_or(u32::MAX).min(31);
+    let longest = policy
+        .backend_base_sleep_between_retries
+        .saturating_mul(1 << doublings)
+        .min(policy.backend_max_sleep_between_retries);
+    longest.mul_f64(fastrand::f64())
 }

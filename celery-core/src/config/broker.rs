@@ -26,7 +26,7 @@ pub struct BrokerConfig {
     pub write_url: Vec<ServerUrl>,
     /// Options which the driver honours or refuses, each for itself.
     pub transport_options: TransportOptions,
-    /// Limit for establishing a connection; `None` means no limit.
+    /// Limit for establishing a connection; `None` leaves it to the driver.
     #[serde(serialize_with = "seconds")]
     pub connection_timeout: Option<Duration>,
     /// Whether a lost connection is established again.
@@ -35,8 +35,8 @@ pub struct BrokerConfig {
     pub connection_retry_on_startup: Option<bool>,
     /// Tries before the worker gives up; `None` means that it never does.
     pub connection_max_retries: Option<u32>,
-    /// Connections kept for publishing; `None` means that none is kept.
-    pub pool_limit: Option<usize>,
+    /// Connections kept for publishing at most. One is kept, whatever the limit.
+    pub pool_limit: u32,
     /// TLS; `None` leaves it to the URL's scheme.
     pub use_ssl: Option<SslOptions>,
 }
@@ -86,9 +86,7 @@ impl BrokerConfig {
             connection_retry_on_startup: reader
                 .read("broker_connection_retry_on_startup", optional(boolean)),
             connection_max_retries: reader.read("broker_connection_max_retries", positive),
-            pool_limit: reader
-                .read("broker_pool_limit", positive::<i64>)
-                .and_then(|limit| usize::try_from(limit).ok()),
+            pool_limit: reader.read("broker_pool_limit", pool_limit),
             use_ssl: reader.read("broker_use_ssl", SslOptions::from_value),
         }
     }
@@ -109,6 +107,13 @@ fn vhost(value: &Value) -> Parsed<String> {
     text(value)
         .or_else(|_| integer(value).map(|db: u32| db.to_string()))
         .map_err(|_| "a string, or the number of a database".to_owned())
+}
+
+/// A limit that leaves room for the one connection that there is.
+fn pool_limit(value: &Value) -> Parsed<u32> {
+    integer(value).ok().filter(|limit| *limit > 0).ok_or_else(|| {
+        "a whole number from 1 (one connection is kept for publishing, and shared)".to_owned()
+    })
 }
 
 /// One URL, several separated by `;`, or a list of them; null is none.

@@ -52,15 +52,13 @@ pub enum Problem {
         /// The reason, and the remedy where there is one.
         why: String,
     },
-    /// Two settings contradict each other.
-    #[error("`{first}` and `{second}` contradict each other: {why}")]
-    Contradiction {
-        /// The one setting.
-        first: String,
-        /// The other setting.
-        second: String,
-        /// Why both cannot hold.
-        why: &'static str,
+    /// The value is of the right type, but what is in it makes no sense.
+    #[error("`{setting}` cannot be used: {why}")]
+    Unusable {
+        /// The name of the setting.
+        setting: String,
+        /// What is wrong with it.
+        why: String,
     },
     /// A source mixes new and old names, so that neither style can be assumed.
     #[error("improperly configured: {}", rename_list(.style, .renames))]
@@ -90,7 +88,7 @@ pub enum Problem {
 }
 
 impl ConfigError {
-    pub(super) fn new(problems: Vec<Problem>) -> Self {
+    pub(crate) fn new(problems: Vec<Problem>) -> Self {
         Self { problems }
     }
 

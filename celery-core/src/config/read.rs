@@ -7,6 +7,7 @@ use serde_json::Value;
 use super::error::Problem;
 use super::settings::{self, Setting};
 use super::source::{Given, Givens};
+use crate::codec::{AcceptContent, Compression, Serializer};
 
 /// A value as a type, or what was expected in its place.
 pub(super) type Parsed<T> = Result<T, String>;
@@ -43,11 +44,6 @@ impl Reader {
             let problem = wrong_value(setting, &given.written, expected, &given.value);
             self.problems.push(problem);
         }
-    }
-
-    /// The name under which the setting was given, for a complaint about it.
-    pub(super) fn written(&self, name: &'static str) -> String {
-        self.givens.get(name).map_or_else(|| name.to_owned(), |given| given.written.clone())
     }
 
     /// Notes every given setting that this version does not honour.
@@ -111,6 +107,33 @@ pub(super) fn name(value: &Value) -> Parsed<String> {
 pub(super) fn texts(value: &Value) -> Parsed<Vec<String>> {
     let items = value.as_array().ok_or_else(|| "a list of strings".to_owned())?;
     items.iter().map(|item| text(item).map_err(|_| "a list of strings".to_owned())).collect()
+}
+
+/// The name of a serializer that there is.
+pub(super) fn serializer(value: &Value) -> Parsed<String> {
+    let name = name(value)?;
+    match Serializer::from_name(&name) {
+        Ok(_) => Ok(name),
+        Err(error) => Err(format!("the name of a serializer ({error})")),
+    }
+}
+
+/// The name of a compression that there is.
+pub(super) fn compression(value: &Value) -> Parsed<String> {
+    let name = name(value)?;
+    match Compression::from_name(&name) {
+        Ok(_) => Ok(name),
+        Err(error) => Err(format!("the name of a compression ({error})")),
+    }
+}
+
+/// A list of what a reader accepts.
+pub(super) fn content_types(value: &Value) -> Parsed<Vec<String>> {
+    let names = texts(value)?;
+    match AcceptContent::new(&names) {
+        Ok(_) => Ok(names),
+        Err(error) => Err(format!("a list of names of serializers ({error})")),
+    }
 }
 
 /// A whole number that fits the type; 4.0 is one.

@@ -27,17 +27,15 @@ pub struct RedisConfig {
     pub password: Option<Secret>,
     /// Port, where the backend's URL gives none.
     pub port: Option<u16>,
-    /// Limit for one command; `None` means no limit.
+    /// Limit for one command; `None` leaves it to the driver.
     #[serde(serialize_with = "seconds")]
     pub socket_timeout: Option<Duration>,
-    /// Limit for establishing a connection; `None` means no limit.
+    /// Limit for establishing a connection; `None` leaves it to the driver.
     #[serde(serialize_with = "seconds")]
     pub socket_connect_timeout: Option<Duration>,
-    /// Whether a command that timed out is tried once more.
-    pub retry_on_timeout: bool,
     /// Whether connections use TCP keepalive.
     pub socket_keepalive: bool,
-    /// A connection that was idle for longer is checked before use; `None` means never.
+    /// A connection that waits for results is checked after such a silence; `None` leaves it to the driver.
     #[serde(serialize_with = "seconds")]
     pub backend_health_check_interval: Option<Duration>,
     /// The name that connections give themselves.
@@ -56,7 +54,6 @@ impl RedisConfig {
             port: reader.read("redis_port", positive),
             socket_timeout: reader.read("redis_socket_timeout", limit),
             socket_connect_timeout: reader.read("redis_socket_connect_timeout", limit),
-            retry_on_timeout: reader.read("redis_retry_on_timeout", boolean),
             socket_keepalive: reader.read("redis_socket_keepalive", boolean),
             backend_health_check_interval: reader
                 .read("redis_backend_health_check_interval", limit),

@@ -6,7 +6,9 @@ use serde::{Serialize, Serializer};
 use serde_json::Value;
 
 use super::masked::{TransportOptions, millis, seconds};
-use super::read::{Parsed, Reader, boolean, integer, limit, milliseconds, name, optional, text};
+use super::read::{
+    Parsed, Reader, boolean, compression, integer, limit, milliseconds, optional, serializer, text,
+};
 use super::url::ServerUrl;
 
 /// Which result backend, and what is kept there. Its `Debug` and its serialized form show no passwords.
@@ -15,15 +17,11 @@ use super::url::ServerUrl;
 pub struct ResultConfig {
     /// The result backend; `None` means that results are not kept.
     pub backend: Option<ServerUrl>,
-    /// Results that a client remembers: -1 means none, 0 means all.
-    pub cache_max: i64,
     /// Compression of stored results.
     pub compression: Option<String>,
     /// How long results are kept; `None` means for ever.
     #[serde(serialize_with = "seconds")]
     pub expires: Option<Duration>,
-    /// How long the bookkeeping of chords is kept. See [`chord_lifetime`](Self::chord_lifetime).
-    pub chord_expires: Lifetime,
     /// How long failures are kept. See [`failure_lifetime`](Self::failure_lifetime).
     pub failure_expires: Lifetime,
     /// Whether name, arguments, worker, retries and queue of a task are stored with its result.
@@ -32,7 +30,7 @@ pub struct ResultConfig {
     pub serializer: String,
     /// Options which the driver honours or refuses, each for itself.
     pub backend_transport_options: TransportOptions,
-    /// Whether recoverable errors of the backend are tried again instead of being raised.
+    /// Whether who asks for a result, or stores a state, tries again when the connection is lost.
     pub backend_always_retry: bool,
     /// With `backend_always_retry`: tries after the first; `None` means no limit.
     pub backend_max_retries: Option<u64>,
@@ -56,11 +54,6 @@ pub enum Lifetime {
 }
 
 impl ResultConfig {
-    /// How long the bookkeeping of chords is kept; `None` means for ever.
-    pub fn chord_lifetime(&self) -> Option<Duration> {
-        self.chord_expires.or(self.expires)
-    }
-
     /// How long failures are kept; `None` means for ever.
     pub fn failure_lifetime(&self) -> Option<Duration> {
         self.failure_expires.or(self.expires)
@@ -69,13 +62,11 @@ impl ResultConfig {
     pub(super) fn read(reader: &mut Reader) -> Self {
         Self {
             backend: reader.read("result_backend", optional(backend)),
-            cache_max: reader.read("result_cache_max", cache_max),
-            compression: reader.read("result_compression", optional(name)),
+            compression: reader.read("result_compression", optional(compression)),
             expires: reader.read("result_expires", limit),
-            chord_expires: reader.read("result_chord_expires", Lifetime::from_value),
             failure_expires: reader.read("result_failure_expires", Lifetime::from_value),
             extended: reader.read("result_extended", boolean),
-            serializer: reader.read("result_serializer", name),
+            serializer: reader.read("result_serializer", serializer),
             backend_transport_options: reader
                 .read("result_backend_transport_options", TransportOptions::from_value),
             backend_always_retry: reader.read("result_backend_always_retry", boolean),
@@ -122,16 +113,6 @@ fn backend(value: &Value) -> Parsed<ServerUrl> {
     url.filter(|url| !url.scheme().contains('.')).ok_or_else(|| {
         "the URL of a result backend, such as `redis://localhost:6379/1` (Python classes cannot be used)".to_owned()
     })
-}
-
-fn cache_max(value: &Value) -> Parsed<i64> {
-    if value.is_null() {
-        return Ok(0);
-    }
-    integer(value)
-        .ok()
-        .filter(|max| *max >= -1)
-        .ok_or_else(|| "a whole number: -1 for none, 0 for all, or how many".to_owned())
 }
 
 /// A number, or no limit: JSON has no infinity, so it is null or a word.

@@ -6,7 +6,9 @@ use serde::Serialize;
 use serde_json::{Map, Value};
 
 use super::masked::seconds;
-use super::read::{self, Parsed, Reader, boolean, integer, limit, name, optional};
+use super::read::{
+    self, Parsed, Reader, boolean, compression, integer, limit, name, optional, serializer,
+};
 
 /// How tasks are sent and run, unless the task or the call says otherwise.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -99,7 +101,7 @@ impl TaskConfig {
             acks_on_failure_or_timeout: reader.read("task_acks_on_failure_or_timeout", boolean),
             acks_on_failure: reader.read("task_acks_on_failure", optional(boolean)),
             acks_on_timeout: reader.read("task_acks_on_timeout", optional(boolean)),
-            compression: reader.read("task_compression", optional(name)),
+            compression: reader.read("task_compression", optional(compression)),
             create_missing_queues: reader.read("task_create_missing_queues", boolean),
             inherit_parent_priority: reader.read("task_inherit_parent_priority", boolean),
             default_delivery_mode: reader.read("task_default_delivery_mode", delivery_mode),
@@ -114,7 +116,7 @@ impl TaskConfig {
             queues: reader.read("task_queues", optional(queues)),
             repr_maxlevels: reader.read("task_repr_maxlevels", integer::<u32>) as usize,
             routes: reader.read("task_routes", optional(routes)),
-            serializer: reader.read("task_serializer", name),
+            serializer: reader.read("task_serializer", serializer),
             soft_time_limit: reader.read("task_soft_time_limit", limit),
             time_limit: reader.read("task_time_limit", limit),
             store_errors_even_if_ignored: reader.read("task_store_errors_even_if_ignored", boolean),

@@ -154,5 +154,5 @@ async fn reply(node: &Node, request: &Request, value: Value) -> Result<(), Error
         routing_key: to.routing_key.clone(),
         message: reply.to_message(node.app.clock().forward(), Serializer::Json)?,
     };
-    Ok(node.app.broker().await?.publish(&[publication]).await?)
+    Ok(node.app.publisher().await?.publish(&[publication]).await?)
 }

@@ -82,10 +82,6 @@ impl<'a> Reader<'a> {
         seconds.filter(|seconds| *seconds >= 3).ok_or_else(|| self.expected(name, value, wanted))
     }
 
-    pub(super) fn connections(&self, name: &'static str) -> Result<Option<usize>, BadOption> {
-        Ok(self.count(name)?.map(|count| usize::try_from(count).unwrap_or(usize::MAX)))
-    }
-
     pub(super) fn steps(&self) -> Result<Vec<i64>, BadOption> {
         let name = "priority_steps";
         let Some(value) = self.get(name) else { return Ok(vec![0, 3, 6, 9]) };

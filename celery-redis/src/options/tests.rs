@@ -85,3 +85,17 @@ fn the_backend_takes_the_redis_settings() {
     assert_eq!(options.link.response_timeout, Duration::from_secs(7));
     assert_eq!(options.link.client_name.as_deref(), Some("results"));
 }
+
+#[test]
+fn the_two_connections_of_the_backend_fit_every_limit_but_one() {
+    let read = |most: Value| {
+        let config = ConfigLoader::new().change("redis_max_connections", most).load().unwrap();
+        BackendOptions::read(&config, &Map::new())
+    };
+    assert!(read(json!(2)).is_ok());
+    assert!(read(json!(0)).is_ok());
+    assert!(read(json!(1)).unwrap_err().to_string().contains("2 or more"));
+    let query = Map::from_iter([("max_connections".to_owned(), json!(1))]);
+    let error = BackendOptions::read(&ConfigLoader::new().load().unwrap(), &query).unwrap_err();
+    assert!(error.to_string().contains("2 or more"));
+}

@@ -55,6 +55,7 @@ pub(crate) struct FaultyServers {
 #[derive(Debug, Default)]
 pub(crate) struct BackendPlan {
     failures: AtomicUsize,
+    failing_gets: AtomicUsize,
     stores: AtomicUsize,
 }
 
@@ -62,6 +63,11 @@ impl BackendPlan {
     /// Loses the connection on so many calls of `store` from now on.
     pub(crate) fn fail(&self, calls: usize) {
         self.failures.store(calls, Ordering::SeqCst);
+    }
+
+    /// Loses the connection on so many calls of `get` from now on.
+    pub(crate) fn fail_gets(&self, calls: usize) {
+        self.failing_gets.store(calls, Ordering::SeqCst);
     }
 
     /// How often `store` was called.
@@ -98,14 +104,12 @@ struct FaultyBackend {
 impl Backend for FaultyBackend {
     async fn store(&self, meta: &TaskMeta) -> Result<(), BackendError> {
         self.plan.stores.fetch_add(1, Ordering::SeqCst);
-        let fewer = |left: usize| left.checked_sub(1);
-        if self.plan.failures.fetch_update(Ordering::SeqCst, Ordering::SeqCst, fewer).is_ok() {
-            return Err(BackendError::connection_lost("lost on purpose"));
-        }
+        lose(&self.plan.failures)?;
         self.kept.store(meta).await
     }
 
     async fn get(&self, task_id: &str) -> Result<Option<TaskMeta>, BackendError> {
+        lose(&self.plan.failing_gets)?;
         self.kept.get(task_id).await
     }
 
@@ -119,5 +123,14 @@ impl Backend for FaultyBackend {
 
     async fn close(&self) -> Result<(), BackendError> {
         self.kept.close().await
+    }
+}
+
+/// Fails as long as there are failures left.
+fn lose(left: &AtomicUsize) -> Result<(), BackendError> {
+    let fewer = |left: usize| left.checked_sub(1);
+    match left.fetch_update(Ordering::SeqCst, Ordering::SeqCst, fewer) {
+        Ok(_) => Err(BackendError::connection_lost("lost on purpose")),
+        Err(_) => Ok(()),
     }
 }

@@ -8,15 +8,15 @@ pub(super) const BROKER: &[Setting] = settings! {
     broker_url, upper, Urls = "null",
         used("URL of the broker; several, as a list or separated by `;`, are tried in turn");
     broker_read_url, upper, Urls = "null",
-        used("URL for consuming only; null means `broker_url`");
+        used("URL for consuming; null means `broker_url`");
     broker_write_url, upper, Urls = "null",
-        used("URL for publishing only; null means `broker_url`");
+        used("URL for publishing, for remote control's client and for `purge`; null means `broker_url`");
     broker_transport, upper, Text = "null",
         used("scheme of the broker when its URL has none");
     broker_transport_options, upper, Dict = "{}",
         used("options of the broker, each honoured or refused by its driver");
     broker_connection_timeout, upper, Float = "4",
-        used("seconds for establishing a connection; null or 0 means no limit");
+        used("seconds for establishing a connection; null or 0 leaves the limit to the driver");
     broker_connection_retry, upper, Bool = "true",
         used("a lost connection is established again");
     broker_connection_retry_on_startup, upper, Bool = "null",
@@ -31,7 +31,7 @@ pub(super) const BROKER: &[Setting] = settings! {
     broker_login_method, upper, Text = "null", refused(AMQP);
     broker_native_delayed_delivery_queue_type, upper, Text = r#""quorum""#, refused(AMQP);
     broker_pool_limit, upper, Int = "10",
-        used("connections kept for publishing; null or 0 means that none is kept");
+        used("connections kept for publishing at most; one is kept, and shared, so it cannot be null or 0");
     broker_pool_acquire_timeout, upper, Float = "null",
         refused("this version has no time limit of its own for taking a connection from the pool");
     broker_use_ssl, upper, Any = "false",

@@ -2,18 +2,15 @@
 
 use super::{Setting, refused, settings, used};
 
+const AMQP: &str = "only AMQP brokers know this of a queue, and this version has none";
 const EVENTS: &str = "this version neither sends nor receives task events";
 
 pub(super) const CONTROL: &[Setting] = settings! {
-    control_queue_ttl, upper, Float = "300.0",
-        used("seconds that a control message waits for its reader, where the broker has such a limit");
+    control_queue_ttl, upper, Float = "300.0", refused(AMQP);
     control_queue_expires, upper, Float = "10.0",
-        used("seconds after which an unused control queue goes, where the broker has such a limit");
-    control_queue_exclusive, upper, Bool = "true",
-        used("control queues belong to one connection, where the broker can say so");
-    control_queue_durable, upper, Bool = "false",
-        used("control queues survive a restart of the broker, where it can say so; not together with \
-              `control_queue_exclusive`");
+        used("seconds after which an unused control queue goes");
+    control_queue_exclusive, upper, Bool = "true", refused(AMQP);
+    control_queue_durable, upper, Bool = "false", refused(AMQP);
     control_exchange, upper, Text = r#""celery""#,
         used("stem of the names of the control exchanges: `<name>.pidbox` and `reply.<name>.pidbox`");
 };

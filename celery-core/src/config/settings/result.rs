@@ -8,7 +8,7 @@ pub(super) const RESULT: &[Setting] = settings! {
     result_backend, "CELERY_RESULT_BACKEND", Text = "null",
         used("URL of the result backend; null means that results are not kept");
     result_cache_max, "CELERY_MAX_CACHED_RESULTS", Int = "-1",
-        used("results that a client remembers; -1 means none, 0 means all");
+        refused("this version's client remembers no results: keep what `get` returned");
     result_compression, "CELERY_RESULT_COMPRESSION", Text = "null",
         used("compression of stored results");
     result_exchange, "CELERY_RESULT_EXCHANGE", Text = r#""celeryresults""#, refused(RPC);
@@ -16,7 +16,7 @@ pub(super) const RESULT: &[Setting] = settings! {
     result_expires, "CELERY_TASK_RESULT_EXPIRES", Float = "86400.0",
         used("seconds that results are kept; null or 0 means for ever");
     result_chord_expires, "CELERY_RESULT_CHORD_EXPIRES", Float = "null",
-        used("seconds that the bookkeeping of chords is kept; null means `result_expires`, 0 means for ever");
+        refused("this version runs no chords, so it keeps no books of them");
     result_failure_expires, "CELERY_RESULT_FAILURE_EXPIRES", Float = "null",
         used("seconds that failures are kept; null means `result_expires`, 0 means for ever");
     result_persistent, "CELERY_RESULT_PERSISTENT", Bool = "null", refused(RPC);
@@ -37,5 +37,6 @@ pub(super) const RESULT: &[Setting] = settings! {
     result_backend_base_sleep_between_retries_ms, "CELERY_RESULT_BACKEND_BASE_SLEEP_BETWEEN_RETRIES_MS", Int = "10",
         used("with `result_backend_always_retry`: first pause between two tries, in milliseconds");
     result_backend_always_retry, "CELERY_RESULT_BACKEND_ALWAYS_RETRY", Bool = "false",
-        used("recoverable errors of the result backend are tried again instead of being raised");
+        used("who asks for a result, or stores a state, tries again when the connection is lost; a worker that stores how a \
+              task ended always does");
 };

@@ -21,8 +21,8 @@ pub(super) const TOP: &[Setting] = settings! {
 
 pub(super) const UNDECLARED: &[Setting] = settings! {
     redis_backend_health_check_interval, none, Float = "null",
-        used("a connection of the result backend that was idle for longer than this many seconds is checked \
-              before use; null means never");
+        used("seconds of silence after which the connection that waits for results is checked; null or 0 leaves it to \
+              the driver");
     redis_client_name, none, Text = "null",
         used("the name that connections of the result backend give themselves (CLIENT SETNAME)");
     redis_backend_credential_provider, none, Any = "null",

@@ -233,7 +233,7 @@ fn the_environment_is_read_by_the_type_of_each_setting() {
             ("CELERY_BROKER_TRANSPORT_OPTIONS", r#"{"sep": ":"}"#),
             ("CELERY_BROKER_USE_SSL", "on"),
             ("CELERY_RESULT_BACKEND_MAX_RETRIES", "inf"),
-            ("CELERY_BROKER_POOL_LIMIT", "null"),
+            ("CELERY_BROKER_CONNECTION_MAX_RETRIES", "null"),
             ("CELERY_TASK_DEFAULT_QUEUE", ""),
             ("CELERY_TASK_DEFAULT_EXCHANGE", "10"),
             ("CELERYD_PREFETCH_MULTIPLIER", "1"),
@@ -249,7 +249,7 @@ fn the_environment_is_read_by_the_type_of_each_setting() {
     assert_eq!(config.broker.transport_options["sep"], ":");
     assert_eq!(config.broker.use_ssl, Some(SslOptions::default()));
     assert_eq!(config.result.backend_max_retries, None);
-    assert_eq!(config.broker.pool_limit, None);
+    assert_eq!(config.broker.connection_max_retries, None);
     assert_eq!(config.task.default_exchange(), "10");
     assert_eq!(config.task.default_routing_key(), "celery");
     assert_eq!(config.worker.prefetch_multiplier, 4, "only the namespace is read");

@@ -67,13 +67,13 @@ fn every_problem_is_reported_by_the_name_as_written() {
 fn zero_and_null_mean_no_limit_where_they_do_in_celery() {
     for none in [json!(0), json!(null)] {
         let config = load(&json!({
-            "result_expires": none, "task_time_limit": none, "broker_pool_limit": none,
+            "result_expires": none, "task_time_limit": none, "redis_max_connections": none,
             "broker_connection_max_retries": none, "worker_concurrency": none, "redis_socket_timeout": none,
         }))
         .unwrap();
         assert_eq!(config.result.expires, None);
         assert_eq!(config.task.time_limit, None);
-        assert_eq!(config.broker.pool_limit, None);
+        assert_eq!(config.redis.max_connections, None);
         assert_eq!(config.broker.connection_max_retries, None);
         assert_eq!(config.worker.concurrency, None);
         assert_eq!(config.redis.socket_timeout, None);
@@ -84,10 +84,11 @@ fn zero_and_null_mean_no_limit_where_they_do_in_celery() {
 fn lifetimes_follow_result_expires_unless_they_are_set() {
     let results = Config::default().result;
     assert_eq!(results.failure_lifetime(), Some(Duration::from_secs(86_400)));
-    let results =
-        load(&json!({ "result_failure_expires": 0, "result_chord_expires": 5 })).unwrap().result;
-    assert_eq!(results.failure_lifetime(), None);
-    assert_eq!(results.chord_lifetime(), Some(Duration::from_secs(5)));
+    let lifetime = |given: Value| {
+        load(&one("result_failure_expires", &given)).unwrap().result.failure_lifetime()
+    };
+    assert_eq!(lifetime(json!(0)), None);
+    assert_eq!(lifetime(json!(5)), Some(Duration::from_secs(5)));
 }
 
 #[test]
@@ -127,15 +128,12 @@ fn delivery_modes_have_names() {
 }
 
 #[test]
-fn control_queues_are_not_both_durable_and_exclusive() {
-    let error = complaint("control_queue_durable", &json!(true));
-    assert!(
-        error.starts_with("`control_queue_durable` and `control_queue_exclusive` contradict"),
-        "{error}"
-    );
-    assert!(
-        load(&json!({ "control_queue_durable": true, "control_queue_exclusive": false })).is_ok()
-    );
+fn the_one_connection_for_publishing_fits_every_limit_but_none() {
+    assert_eq!(load(&json!({ "broker_pool_limit": 1 })).unwrap().broker.pool_limit, 1);
+    for none in [json!(null), json!(0)] {
+        let error = complaint("broker_pool_limit", &none);
+        assert!(error.starts_with("`broker_pool_limit` expects a whole number from 1"), "{error}");
+    }
 }
 
 /// The expected texts are what kombu makes of the same settings.
@@ -186,4 +184,24 @@ fn a_path_that_is_no_text_can_be_shown() {
     }
     config.broker.use_ssl = Some(ssl);
     assert!(config.masked()["broker_use_ssl"].is_object());
+}
+
+#[test]
+fn a_serializer_or_a_compression_that_there_is_not_is_refused_with_the_reason() {
+    let check = |setting: &str, value: Value, expected: &[&str]| {
+        let error = complaint(setting, &value);
+        assert!(error.starts_with(&format!("`{setting}` expects")), "{error}");
+        assert!(expected.iter().all(|part| error.contains(part)), "{error}");
+    };
+    for setting in ["task_serializer", "result_serializer"] {
+        check(setting, json!("pickle"), &["pickle", "msgpack"]);
+        check(setting, json!("jsn"), &["jsn"]);
+    }
+    for setting in ["accept_content", "result_accept_content"] {
+        check(setting, json!(["json", "pickle"]), &["pickle"]);
+    }
+    for setting in ["task_compression", "result_compression"] {
+        check(setting, json!("brotli"), &["brotli"]);
+        check(setting, json!("zip"), &["zip"]);
+    }
 }
