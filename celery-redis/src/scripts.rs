@@ -22,6 +22,7 @@ pub(crate) const PUT_BACK: Lua = Lua { source: include_str!("scripts/put_back.lu
 pub(crate) const DEFER: Lua = Lua { source: include_str!("scripts/defer.lua") };
 pub(crate) const RESTORE: Lua = Lua { source: include_str!("scripts/restore.lua") };
 pub(crate) const HEARTBEAT: Lua = Lua { source: include_str!("scripts/heartbeat.lua") };
+pub(crate) const RENEW: Lua = Lua { source: include_str!("scripts/renew.lua") };
 pub(crate) const BIND: Lua = Lua { source: include_str!("scripts/bind.lua") };
 pub(crate) const SWEEP_BINDINGS: Lua = Lua { source: include_str!("scripts/sweep_bindings.lua") };
 
