@@ -18,13 +18,20 @@ use crate::{
 pub struct AsyncResult<T = Value> {
     id: String,
     app: Celery,
+    /// Whether nothing will be stored of it, as far as its caller knows.
+    ignored: bool,
     output: PhantomData<fn() -> T>,
 }
 
 impl<T> AsyncResult<T> {
     /// The result of the task with that id, as kept by the app's result backend.
     pub fn new(app: &Celery, id: impl Into<String>) -> Self {
-        Self { id: id.into(), app: app.clone(), output: PhantomData }
+        Self { id: id.into(), app: app.clone(), ignored: false, output: PhantomData }
+    }
+
+    /// The result of a call, which may have asked for none to be kept.
+    pub(crate) fn of_call(app: &Celery, id: String, ignored: bool) -> Self {
+        Self { ignored, ..Self::new(app, id) }
     }
 
     /// The id of the task.
@@ -115,22 +122,32 @@ impl<T> AsyncResult<T> {
 
     /// The same result with another type.
     pub fn typed<U>(self) -> AsyncResult<U> {
-        AsyncResult { id: self.id, app: self.app, output: PhantomData }
+        AsyncResult { id: self.id, app: self.app, ignored: self.ignored, output: PhantomData }
     }
 }
 
 impl<T: DeserializeOwned> AsyncResult<T> {
     /// Waits for the return value of the task.
     ///
-    /// It waits for ever: use [`get_within`](Self::get_within) to set a limit.
+    /// It waits for ever: use [`get_within`](Self::get_within) to set a limit. The handle of a call with `ignore_result`
+    /// does not wait: it returns what `null` is as a `T`, for example `()` or `None`.
     ///
     /// # Errors
     /// [`Error::Task`] with what the task failed with, wherever it ran; [`Error::Value`] when it returned something else
-    /// than a `T`; [`Error::Backend`] when the result backend cannot be asked.
+    /// than a `T`; [`Error::Call`] when its result is ignored and `null` is no `T`; [`Error::Backend`] when the result
+    /// backend cannot be asked.
     ///
     /// # Cancel safety
     /// Cancel safe: the result can be asked for again.
     pub async fn get(&self) -> Result<T, Error> {
+        if self.ignored {
+            return from_value(Value::Null).map_err(|_| {
+                Error::Call(format!(
+                    "the result of task {} is not kept, since it was called with `ignore_result`; call it without to get one",
+                    self.id
+                ))
+            });
+        }
         let meta = self.wait().await?;
         if meta.state.is_propagated() {
             let exception = meta
@@ -161,7 +178,7 @@ impl<T: DeserializeOwned> AsyncResult<T> {
 
 impl<T> Clone for AsyncResult<T> {
     fn clone(&self) -> Self {
-        Self::new(&self.app, &self.id)
+        Self::of_call(&self.app, self.id.clone(), self.ignored)
     }
 }
 

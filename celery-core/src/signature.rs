@@ -338,8 +338,8 @@ impl<In, Out> Signature<In, Out> {
             Some(app) => app.clone(),
             None => Celery::current()?,
         };
-        let id = app.send(self.into_spec()?).await?;
-        Ok(AsyncResult::new(&app, id))
+        let sent = app.send_noting(self.into_spec()?).await?;
+        Ok(AsyncResult::of_call(&app, sent.id, sent.ignored))
     }
 }
 

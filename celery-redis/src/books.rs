@@ -1,7 +1,7 @@
 //! What this process holds: the tags of deliveries that are out, and the way to settle them.
 
 use std::{
-    collections::HashSet,
+    collections::HashMap,
     fmt,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
@@ -24,7 +24,7 @@ pub(crate) struct Books {
     pub(crate) options: Arc<BrokerOptions>,
     /// The name of this process in the server's books.
     pub(crate) process: String,
-    held: Mutex<HashSet<String>>,
+    held: Mutex<HeldTags>,
     jobs: mpsc::UnboundedSender<Job>,
     /// A fetch reads; who looks for tags that the server has and we do not writes, since the reply of a fetch
     /// that is under way has such tags.
@@ -57,7 +57,7 @@ impl Books {
     }
 
     /// The tags that are out.
-    pub(crate) fn held(&self) -> MutexGuard<'_, HashSet<String>> {
+    pub(crate) fn held(&self) -> MutexGuard<'_, HeldTags> {
         self.held.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -80,6 +80,45 @@ impl Books {
 impl Drop for Books {
     fn drop(&mut self) {
         self.wake.notify_one();
+    }
+}
+
+/// The tags of deliveries that are out, and how often each is.
+///
+/// A message that was put back may be fetched again before the reply that it was put back has been read: then it is out
+/// twice for a moment, and must not be taken for unknown when the first one is struck off.
+#[derive(Debug, Default)]
+pub(crate) struct HeldTags(HashMap<String, usize>);
+
+impl HeldTags {
+    pub(crate) fn insert(&mut self, tag: &str) {
+        match self.0.get_mut(tag) {
+            Some(times) => *times += 1,
+            None => _ = self.0.insert(tag.to_owned(), 1),
+        }
+    }
+
+    pub(crate) fn remove(&mut self, tag: &str) {
+        match self.0.get_mut(tag) {
+            Some(times) if *times > 1 => *times -= 1,
+            _ => _ = self.0.remove(tag),
+        }
+    }
+
+    pub(crate) fn contains(&self, tag: &str) -> bool {
+        self.0.contains_key(tag)
+    }
+
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &String> {
+        self.0.keys()
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.is_empty()
     }
 }
 
@@ -147,7 +186,7 @@ pub(crate) struct Held {
 
 impl Held {
     pub(crate) fn new(books: &Arc<Books>, out: Out) -> Self {
-        books.held().insert(out.tag.clone());
+        books.held().insert(&out.tag);
         Self { books: Arc::clone(books), out: Some(out) }
     }
 
@@ -193,5 +232,24 @@ impl Settle for Held {
 impl Drop for Held {
     fn drop(&mut self) {
         self.order(Settlement::HandBack, None);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_tag_that_is_out_twice_is_held_until_both_are_struck_off() {
+        let mut held = HeldTags::default();
+        held.insert("a");
+        held.insert("a");
+        held.remove("a");
+        assert!(held.contains("a"));
+        assert_eq!(held.len(), 1);
+        held.remove("a");
+        assert!(held.is_empty());
+        held.remove("a");
+        assert!(held.is_empty());
     }
 }

@@ -33,6 +33,9 @@ use crate::{
     scripts::{BIND, SWEEP_BINDINGS},
 };
 
+/// How many queues are remembered to be bound. One that is forgotten is bound again when it is next used.
+const MOST_KNOWN: usize = 10_000;
+
 /// A broker on a Redis server, for one process.
 pub struct RedisBroker {
     link: Link,
@@ -88,7 +91,16 @@ impl RedisBroker {
     }
 
     pub(crate) fn remember(&self, queue: Queue) {
-        self.known().insert(queue.name.clone(), queue);
+        let mut known = self.known();
+        if known.len() >= MOST_KNOWN {
+            // A program that makes up a queue for each of its users is not to keep them all. Those that expire have
+            // more to remember than that they are bound.
+            known.retain(|_, queue| queue.expires.is_some());
+            if known.len() >= MOST_KNOWN {
+                known.clear();
+            }
+        }
+        known.insert(queue.name.clone(), queue);
     }
 
     /// After how many milliseconds a queue that we know to expire does so.
@@ -334,5 +346,29 @@ impl Bindings {
             self.sweep_at = now + Self::SWEEP_EVERY;
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use celery_core::config::ConfigLoader;
+
+    use super::*;
+
+    #[test]
+    fn queues_are_not_remembered_without_end() {
+        let url = ServerUrl::parse("redis://localhost").unwrap();
+        let broker = RedisBroker::new(&url, &ConfigLoader::new().load().unwrap()).unwrap();
+        let expires = Some(Duration::from_secs(60));
+        broker.remember(Queue { expires, ..Queue::named("expires") });
+        for number in 0..MOST_KNOWN + 5 {
+            broker.remember(Queue::named(format!("q{number}")));
+        }
+        assert!(broker.known().len() < MOST_KNOWN);
+        assert!(broker.declared("expires") && broker.declared(&format!("q{}", MOST_KNOWN + 4)));
+        for number in 0..MOST_KNOWN + 5 {
+            broker.remember(Queue { expires, ..Queue::named(format!("e{number}")) });
+        }
+        assert!(broker.known().len() <= MOST_KNOWN);
     }
 }

@@ -4,7 +4,7 @@
 //! cannot be carried out at all is let go of: its tag is ours in the server's books and not in our own, and the keeper
 //! puts such messages back.
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::HashSet, sync::Arc, time::Duration};
 
 use base64::{Engine, prelude::BASE64_STANDARD};
 use celery_core::{
@@ -21,6 +21,7 @@ use crate::{
     books::{Books, Job, Order},
     connection::Link,
     entry,
+    error::Fault,
     keeper::seconds,
     scripts::{ACK, DEFER, PUT_BACK},
 };
@@ -52,7 +53,8 @@ pub(crate) async fn run(link: Link, mut asked: mpsc::UnboundedReceiver<Job>) {
 
 async fn settle(books: &Arc<Books>, link: &Link, orders: Vec<Order>) {
     let pipeline = pipeline(books, &orders);
-    let outcome = link.insist::<()>(&pipeline).await.map_err(BrokerError::from);
+    // Acknowledgements alone are answered: with the tags that are not ours any more.
+    let outcome = link.insist::<Vec<Vec<String>>>(&pipeline).await.map_err(BrokerError::from);
     let mut held = books.held();
     for order in &orders {
         held.remove(&order.out.tag);
@@ -68,13 +70,28 @@ async fn settle(books: &Arc<Books>, link: &Link, orders: Vec<Order>) {
             orders.len()
         );
     }
+    let lost: HashSet<String> = match &outcome {
+        Ok(answers) => answers.iter().flatten().cloned().collect(),
+        Err(_) => HashSet::new(),
+    };
+    let outcome = outcome.map(|_| ());
     for Order { out, done, .. } in orders {
+        let outcome = match &outcome {
+            Ok(()) if lost.contains(&out.tag) => Err(taken(link)),
+            outcome => outcome.clone(),
+        };
         // The slot is free before whoever waits goes on.
         drop(out);
         if let Some(done) = done {
-            let _ = done.send(outcome.clone());
+            let _ = done.send(outcome);
         }
     }
+}
+
+/// Somebody else has the message, and runs it.
+fn taken(link: &Link) -> BrokerError {
+    let why = "this process was silent for longer than `worker_timeout`, and the message was taken over by another";
+    Fault::other(link.shown(), why).into()
 }
 
 fn pipeline(books: &Books, orders: &[Order]) -> Pipeline {
@@ -104,7 +121,9 @@ fn pipeline(books: &Books, orders: &[Order]) -> Pipeline {
         }
     }
     if !acked.is_empty() {
-        pipeline.add_command(ACK.command(&books.keys()).arg(acked).to_owned()).ignore();
+        let mut keys = books.keys();
+        keys.push(books.options.keys.taken(&books.process));
+        pipeline.add_command(ACK.command(&keys).arg(acked).to_owned());
     }
     pipeline
 }

@@ -16,7 +16,7 @@ use crate::{
     books::Books,
     entry::Entry,
     error::Fault,
-    scripts::{HEARTBEAT, PUT_BACK, RESTORE},
+    scripts::{HEARTBEAT, PUT_BACK, RENEW, RESTORE},
 };
 
 /// How many entries are looked at in one go.
@@ -73,8 +73,12 @@ fn noted(what: &str, outcome: Result<(), Fault>) {
 
 async fn heartbeat(books: &Books) -> Result<(), Fault> {
     let keys = &books.options.keys;
-    let mut command = HEARTBEAT.command(&[keys.processes(), keys.held(&books.process)]);
+    let mut command =
+        HEARTBEAT.command(&[keys.processes(), keys.held(&books.process), keys.unacked_index()]);
     command.arg(&books.process).arg(keys.held("")).arg(books.options.worker_timeout);
+    // Whoever gets a message that its holder did not renew gets it a visibility timeout later, at the soonest. Half of
+    // that is left to clocks that differ.
+    command.arg(keys.taken("")).arg(1.0 + books.options.visibility_timeout.as_secs_f64() / 2.0);
     let inherited: Vec<String> = books.link.ask(&command).await?;
     if !inherited.is_empty() {
         tracing::warn!("putting back {} messages of a worker that died", inherited.len());
@@ -87,11 +91,9 @@ async fn renew_held(books: &Books) -> Result<(), Fault> {
     let now = format!("{:.6}", seconds(clock::now()));
     let mut pipeline = pipe();
     for chunk in tags.chunks(AT_ONCE) {
-        let mut command = cmd("ZADD");
-        command.arg(books.options.keys.unacked_index()).arg("XX");
-        for tag in chunk {
-            command.arg(&now).arg(tag);
-        }
+        let keys = [books.options.keys.unacked_index(), books.options.keys.held(&books.process)];
+        let mut command = RENEW.command(&keys);
+        command.arg(&now).arg(chunk);
         pipeline.add_command(command).ignore();
     }
     if tags.is_empty() { Ok(()) } else { books.link.ask_all(&pipeline).await }

@@ -1,7 +1,8 @@
 //! The names of keys and channels, exactly kombu's, and a few of our own.
 //!
 //! Ours start with `celery-` and stand beside kombu's: `celery-held.<process>` (the tags that a process holds),
-//! `celery-processes` (when each was last heard of) and `celery-quarantine.<queue>`.
+//! `celery-taken.<process>` (for a day, those that were taken over while it was silent), `celery-processes` (when each
+//! was last heard of) and `celery-quarantine.<queue>`.
 
 use celery_core::broker::{Exchange, ExchangeKind, Queue};
 
@@ -57,6 +58,11 @@ impl Keys {
 
     pub(crate) fn processes(&self) -> String {
         format!("{}celery-processes", self.prefix)
+    }
+
+    /// The tags that others took over from a process which was silent.
+    pub(crate) fn taken(&self, process: &str) -> String {
+        format!("{}celery-taken.{process}", self.prefix)
     }
 
     pub(crate) fn quarantine(&self, queue: &str) -> String {

@@ -1,5 +1,7 @@
 //! From `delay` to `get`: arguments, results, and what is stored in each state, held against what Celery stored.
 
+use std::time::Duration;
+
 use celery::{AsyncResult, Celery, Error, WorkerOptions};
 use serde_json::{Value, json};
 
@@ -239,6 +241,19 @@ async fn nothing_is_stored_where_nothing_is_to_be() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn an_ignored_result_is_not_waited_for() {
+    let circle = Circle::new();
+    let result = circle.call(Add::s(1, 1).ignore_result(true)).await;
+    assert_eq!(result.clone().typed::<Option<i64>>().get().await.unwrap(), None);
+    let error = result.get_within(Duration::from_secs(1)).await.unwrap_err().to_string();
+    assert!(error.contains("was called with `ignore_result`"), "{error}");
+    // Another handle of it knows nothing of that.
+    let other = AsyncResult::<i64>::new(&circle.app, result.id());
+    let error = other.get_within(Duration::from_secs(1)).await.unwrap_err();
+    assert!(matches!(error, Error::Timeout { .. }), "{error}");
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_setting_adds_name_arguments_worker_retries_and_queue_to_a_result() {
     let circle = Circle::with(json!({"result_extended": true}));
     let _worker = circle.worker();
@@ -270,7 +285,7 @@ async fn a_failure_elsewhere_comes_back_as_data() {
 
     result.clone().forget().await.unwrap();
     assert_eq!(result.state().await.unwrap().as_str(), "PENDING");
-    let limit = std::time::Duration::from_millis(1500);
+    let limit = Duration::from_millis(1500);
     let late = result.get_within(limit).await.unwrap_err();
     assert!(matches!(late, Error::Timeout { seconds: 1.5, .. }), "{late}");
 }

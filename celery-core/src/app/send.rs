@@ -28,7 +28,12 @@ impl Celery {
     /// # Errors
     /// [`Error::Broker`] when the message could not be published, after the retries of
     /// `task_publish_retry_policy`; [`Error::Encode`] when it could not be serialized.
-    pub async fn send(&self, mut spec: Spec) -> Result<String, Error> {
+    pub async fn send(&self, spec: Spec) -> Result<String, Error> {
+        Ok(self.send_noting(spec).await?.id)
+    }
+
+    /// Sends the task of a signature, and says what its caller's handle is to know.
+    pub(crate) async fn send_noting(&self, mut spec: Spec) -> Result<Sent, Error> {
         let context = Context::current();
         if spec.task_options.is_none() {
             // A program may know a task by name and have it as well.
@@ -44,7 +49,7 @@ impl Celery {
         if let Some(context) = context {
             context.add_child(result_tuple(&id));
         }
-        Ok(id)
+        Ok(Sent { id, ignored: outgoing.message.headers.ignore_result == Some(true) })
     }
 
     /// What a signature is as a message, where it goes, and how it is written.
@@ -272,6 +277,13 @@ impl Celery {
             },
         })
     }
+}
+
+/// A task that was sent.
+pub(crate) struct Sent {
+    pub(crate) id: String,
+    /// Whether it says that its result is not to be kept.
+    pub(crate) ignored: bool,
 }
 
 struct Destination {

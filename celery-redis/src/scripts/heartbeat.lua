@@ -2,20 +2,34 @@
 --
 -- KEYS[1] the sorted set of living processes, by the server's time in seconds
 -- KEYS[2] the set of tags that this process holds
+-- KEYS[3] the sorted set of delivery times
 -- ARGV[1] the id of this process
 -- ARGV[2] the key of a set of held tags, without the id of its process
 -- ARGV[3] after how many seconds of silence a process is dead
+-- ARGV[4] the key of a set of tags that were taken from a process, without the id of its process
+-- ARGV[5] how many seconds after its last sign of life a process may have renewed what it holds
 --
--- Returns the tags taken over, which are ours from here on: a process that was only slow finds them gone.
+-- Returns the tags taken over, which are ours from here on. A process that was only slow finds them gone, and in the
+-- set of those that were taken from it. What was delivered to somebody else while it was silent is theirs and stays:
+-- its delivery time is later than the dead process can have written.
 local now = tonumber(redis.call('TIME')[1])
 redis.call('ZADD', KEYS[1], 'GT', now, ARGV[1])
 local inherited = {}
-for _, id in ipairs(redis.call('ZRANGEBYSCORE', KEYS[1], '-inf', now - tonumber(ARGV[3]))) do
+local dead = redis.call('ZRANGEBYSCORE', KEYS[1], '-inf', now - tonumber(ARGV[3]), 'WITHSCORES')
+for i = 1, #dead, 2 do
+    local id, latest = dead[i], tonumber(dead[i + 1]) + tonumber(ARGV[5])
     if id ~= ARGV[1] then
-        local set = ARGV[2] .. id
-        for _, tag in ipairs(redis.call('SMEMBERS', set)) do
-            redis.call('SADD', KEYS[2], tag)
-            inherited[#inherited + 1] = tag
+        local set, taken = ARGV[2] .. id, ARGV[4] .. id
+        local tags = redis.call('SMEMBERS', set)
+        for _, tag in ipairs(tags) do
+            local at = redis.call('ZSCORE', KEYS[3], tag)
+            if not (at and tonumber(at) > latest) and redis.call('SADD', KEYS[2], tag) == 1 then
+                inherited[#inherited + 1] = tag
+            end
+        end
+        if #tags > 0 then
+            redis.call('SUNIONSTORE', taken, taken, set)
+            redis.call('EXPIRE', taken, 86400)
         end
         redis.call('DEL', set)
         redis.call('ZREM', KEYS[1], id)

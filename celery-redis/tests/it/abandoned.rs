@@ -13,9 +13,10 @@ async fn what_a_dead_worker_held_is_put_back_by_a_living_one() {
     }
     let mut dead = space.consume("q").await;
     let held = take(&mut dead, 3).await;
-    // For the server it has been silent for ever.
+    // For the server it has been silent for longer than it may.
     let processes: Vec<String> = space.ask("ZRANGE", "celery-processes", &["0", "-1"]).await;
-    let _: u32 = space.ask("ZADD", "celery-processes", &["1", &processes[0]]).await;
+    let silent_since = (celery_core::clock::now().as_second() - 31).to_string();
+    let _: u32 = space.ask("ZADD", "celery-processes", &[&silent_since, &processes[0]]).await;
 
     let other = Space::another(&space.prefix, json!({})).await;
     let mut living = other.consume(&[Queue::named("q")], None).await.unwrap();
@@ -30,11 +31,66 @@ async fn what_a_dead_worker_held_is_put_back_by_a_living_one() {
         std::mem::forget(delivery);
     }
     for delivery in held {
-        delivery.ack().await.unwrap();
+        let refused = delivery.ack().await.unwrap_err();
+        let why = std::error::Error::source(&refused).unwrap().to_string();
+        assert!(why.contains("taken over by another"), "{why}");
     }
     assert_eq!(space.ask::<u32>("HLEN", "unacked", &[]).await, 3);
     found.sort();
     assert_eq!(found, ["one", "three", "two"]);
+}
+
+#[tokio::test]
+async fn what_was_delivered_to_somebody_else_since_is_not_taken_from_them() {
+    let space = Space::new().await;
+    space.publish("q", "theirs").await;
+    let mut dead = space.consume("q").await;
+    let delivery = take_one(&mut dead).await;
+    let tag = delivery.message.as_ref().unwrap().properties.delivery_tag.clone();
+    let processes: Vec<String> = space.ask("ZRANGE", "celery-processes", &["0", "-1"]).await;
+    // It has been silent for two hours, and after one of them kombu restored the message and gave it to another worker.
+    let now = celery_core::clock::now().as_second();
+    let (silent_since, delivered_at) = ((now - 7200).to_string(), (now - 3600 + 60).to_string());
+    let _: u32 = space.ask("ZADD", "celery-processes", &[&silent_since, &processes[0]]).await;
+    let _: u32 = space.ask("ZADD", "unacked_index", &[&delivered_at, &tag]).await;
+
+    let other = Space::another(&space.prefix, json!({})).await;
+    let mut living = other.consume(&[Queue::named("q")], None).await.unwrap();
+    let gone = async || {
+        space.ask::<Option<f64>>("ZSCORE", "celery-processes", &[&processes[0]]).await.is_none()
+    };
+    space.until("the dead one is struck off", gone).await;
+    space.publish("q", "next").await;
+    let next = take_one(&mut living).await;
+    assert_eq!(body(&next), "next");
+    next.ack().await.unwrap();
+    assert_eq!(space.ask::<u32>("HEXISTS", "unacked", &[&tag]).await, 1);
+    // Nor does the old claim of the one that was silent count any more.
+    assert!(delivery.ack().await.is_err());
+    assert_eq!(space.ask::<u32>("HEXISTS", "unacked", &[&tag]).await, 1);
+}
+
+#[tokio::test]
+async fn what_is_not_ours_any_more_is_not_renewed() {
+    let space = Space::with(json!({ "visibility_timeout": 3 })).await;
+    space.publish("q", "deferred").await;
+    space.publish("q", "held").await;
+    let mut consumer = space.consume("q").await;
+    let [deferred, held] = <[_; 2]>::try_from(take(&mut consumer, 2).await).unwrap();
+    let tag = |it: &celery_core::broker::Delivery| {
+        it.message.as_ref().unwrap().properties.delivery_tag.clone()
+    };
+    let process: Vec<String> = space.ask("ZRANGE", "celery-processes", &["0", "-1"]).await;
+    // As if somebody else had it by now and let it wait until it is due, of which this process does not know yet.
+    let set = format!("celery-held.{}", process[0]);
+    let _: u32 = space.ask("SREM", &set, &[&tag(&deferred)]).await;
+    let _: u32 = space.ask("ZADD", "unacked_index", &["99999999999", &tag(&deferred)]).await;
+    let score = async |tag: &str| space.ask::<f64>("ZSCORE", "unacked_index", &[tag]).await;
+    let before = score(&tag(&held)).await;
+    let renewed = async || score(&tag(&held)).await > before;
+    space.until("what is held is renewed", renewed).await;
+    assert_eq!(score(&tag(&deferred)).await, 99_999_999_999.0);
+    held.ack().await.unwrap();
 }
 
 #[tokio::test]

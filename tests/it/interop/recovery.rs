@@ -74,6 +74,72 @@ async fn python_runs_what_a_killed_rust_worker_held() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_worker_that_slept_leaves_what_others_took_and_goes_on() {
+    let of = |space: Space| {
+        let space = space.with("task_default_queue", "shared");
+        space.with("worker_prefetch_multiplier", 4).with_transport_option("worker_timeout", 3)
+    };
+    if let Ok(prefix) = env::var(JOIN) {
+        let space = of(Space::at(&service("CELERY_TEST_REDIS_URL"), &prefix));
+        let _worker = RustWorker::start(&space.app(), &["shared"], 1);
+        tokio::time::timeout(LIMIT, std::future::pending::<()>()).await.unwrap_err();
+        return;
+    }
+    let space = of(Space::new());
+    let app = space.app();
+    let this_test = "interop::recovery::a_worker_that_slept_leaves_what_others_took_and_goes_on";
+    let mut sleeper = Command::new(env::current_exe().unwrap())
+        .args(["--exact", this_test, "--nocapture"])
+        .env(JOIN, &space.prefix)
+        .stdin(Stdio::null())
+        .kill_on_drop(true)
+        .spawn()
+        .unwrap();
+    let pid = sleeper.id().unwrap().to_string();
+    let signal = async |name: &str| {
+        let sent = Command::new("kill").args([name, &pid]).status().await.unwrap();
+        assert!(sent.success(), "{name}");
+    };
+    // One task runs and is acknowledged late, two have been fetched and have not begun.
+    let held = FleetHeld::s("gate".to_owned()).with_app(&app).apply_async().await.unwrap();
+    assert_eq!(space.entered("gate").await, "rust");
+    for word in ["one", "two"] {
+        Note::s(word.to_owned()).with_app(&app).apply_async().await.unwrap();
+    }
+    let fetched = async {
+        while space.redis::<u64>("SCARD", &[&held_by_the_only_one(&space).await]).await < 3 {}
+    };
+    tokio::time::timeout(LIMIT, fetched).await.expect("the worker fetches what it may hold");
+    signal("-STOP").await;
+
+    let awake = RustWorker::start(&app, &["shared"], 2);
+    assert_eq!(space.entered("gate").await, "rust");
+    let mut noted = space.take("noted", 2).await;
+    noted.sort();
+    assert_eq!(noted, ["one", "two"]);
+    signal("-CONT").await;
+    // Both runs of the task that was acknowledged late end, and each is only asked to forget the message.
+    space.open("gate").await;
+    space.open("gate").await;
+    assert_eq!(held.get_within(LIMIT).await.unwrap(), "rust");
+    awake.stop().await;
+    // It consumes on, and what was taken from it is not run again before that.
+    Note::s("three".to_owned()).with_app(&app).apply_async().await.unwrap();
+    assert_eq!(space.take("noted", 1).await, ["three"]);
+    let emptied = async { while space.redis::<u64>("HLEN", &["{}unacked"]).await > 0 {} };
+    tokio::time::timeout(LIMIT, emptied).await.expect("all is acknowledged");
+    assert_eq!(space.redis::<u64>("LLEN", &["{}noted"]).await, 0, "something ran twice");
+    assert_eq!(space.redis::<u64>("LLEN", &["{}shared"]).await, 0, "something was put back");
+    sleeper.kill().await.unwrap();
+}
+
+/// The key of what the only process holds, once there is one.
+async fn held_by_the_only_one(space: &Space) -> String {
+    let processes: Vec<String> = space.redis("ZRANGE", &["{}celery-processes", "0", "-1"]).await;
+    format!("{{}}celery-held.{}", processes.first().map_or("", String::as_str))
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_long_task_of_rust_is_not_restored_by_kombu_while_it_runs() {
     let space = short_visibility(Space::new());
     let app = space.app();
