@@ -52,11 +52,13 @@ fn options_that_this_version_does_not_have_are_refused() {
         "--autoscale=3,1",
         "--detach",
         "--statedb=x",
-        "--without-gossip",
         "--max-tasks-per-child=1",
     ] {
         refused(&format!("celery worker {option}"), ErrorKind::UnknownArgument);
     }
+    // What it never does can be asked of it, as unit files of other workers do.
+    let without = "--without-gossip --without-mingle --without-heartbeat";
+    assert!(parse(&format!("celery worker {without}")).is_ok());
     for pool in ["prefork", "threads", "gevent"] {
         refused(&format!("celery worker -P {pool}"), ErrorKind::InvalidValue);
     }

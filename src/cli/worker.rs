@@ -88,6 +88,15 @@ pub(super) struct Args {
     /// Drop what waits in the queues before beginning.
     #[arg(long, alias = "discard", value_parser = FalseyValueParser::new(), env = "CELERY_WORKER_PURGE")]
     purge: bool,
+    /// Take no part in gossip. A worker of this version never does.
+    #[arg(long)]
+    without_gossip: bool,
+    /// Do not ask other workers what they know at the start. A worker of this version never does.
+    #[arg(long)]
+    without_mingle: bool,
+    /// Send no heartbeats. A worker of this version never does.
+    #[arg(long)]
+    without_heartbeat: bool,
 }
 
 /// How many tasks run at once.
@@ -140,6 +149,9 @@ pub(super) async fn run(
             app.config().worker.log_color.filter(|_| !no_color),
             no_color,
         )?;
+    }
+    if args.without_gossip || args.without_mingle || args.without_heartbeat {
+        tracing::debug!("this worker takes no part in gossip, mingle and heartbeats in any case");
     }
     let worker = Worker::new(app, args.options(&node))?;
     let _pidfile = args.pidfile.as_ref().map(|file| PidFile::create(path(file))).transpose()?;

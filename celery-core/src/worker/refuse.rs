@@ -5,13 +5,13 @@ use std::sync::Arc;
 use super::{
     Node,
     request::{Rules, name, settle},
-    settle::{Stopped, chain, go_on, store_rest},
+    settle::{Stopped, go_on, store_rest},
 };
 use crate::{
     broker::{Delivery, Settlement},
     codec::DecodeError,
     context::Context,
-    exception::Exception,
+    exception::{Exception, with_sources},
     protocol::{ProtocolError, ProtocolErrorKind, TaskMessage},
     registry::Registration,
     state::State,
@@ -24,7 +24,7 @@ pub(super) async fn expire(
     delivery: Delivery,
     message: TaskMessage,
 ) {
-    tracing::info!(target: "celery::worker", "task {}[{}] expired", name(&message), message.id);
+    tracing::info!(target: "celery::worker", "Task {}[{}] expired", name(&message), message.id);
     let exception = Exception::new("TaskRevokedError", "celery.exceptions", "expired");
     let stored = if Rules::new(&node, &task.options, &message).stores_errors {
         store_unrun(&node, message, State::Revoked, exception).await
@@ -40,7 +40,7 @@ pub(super) async fn refuse_unregistered(node: Arc<Node>, delivery: Delivery, mes
         "task `{}` is not registered on {}; link the crate that defines it (is it an installed app?), or send it to another queue",
         message.task, node.hostname
     );
-    tracing::error!(target: "celery::worker", "task {}[{}] is not registered in this worker, whose banner lists the tasks that are; the message is quarantined", message.task, message.id);
+    tracing::error!(target: "celery::worker", "Task {}[{}] is not registered in this worker, whose banner lists the tasks that are; the message is quarantined", message.task, message.id);
     let exception = Exception::new("NotRegistered", "celery.exceptions", message.task.clone());
     let stored = store_unrun(&node, message, State::Failure, exception).await;
     settle(delivery, stored.map_or(Settlement::HandBack, |()| Settlement::Quarantine(reason)))
@@ -50,7 +50,7 @@ pub(super) async fn refuse_unregistered(node: Arc<Node>, delivery: Delivery, mes
 /// A message that cannot be read is kept where a person can find it, and who waits for its result is told, which
 /// Celery does not do.
 pub(super) async fn refuse(node: Arc<Node>, delivery: Delivery, error: ProtocolError) {
-    let reason = chain(&error);
+    let reason = with_sources(&error);
     tracing::error!(target: "celery::worker", task = error.task, id = error.id, reason, "received a message that cannot be read; it is quarantined");
     let (kind, module) = match &error.kind {
         ProtocolErrorKind::Undecodable(DecodeError::Pickle | DecodeError::NotAccepted(_)) => {

@@ -66,7 +66,7 @@ pub(super) fn receive(node: &Arc<Node>, mut delivery: Delivery) -> Received {
     let Some(task) = node.registry().get(&message.task).copied() else {
         return Received::Refused(Box::pin(refuse_unregistered(node, delivery, message)));
     };
-    tracing::info!(target: "celery::worker", "task {}[{}] received", name(&message), message.id);
+    tracing::info!(target: "celery::worker", "Task {}[{}] received", name(&message), message.id);
     match admission(&message) {
         Admission::Run => Received::Run(Box::new(Request { node, task, message, delivery })),
         Admission::Defer(eta) => {
@@ -90,7 +90,7 @@ impl Request {
             && message.delivery_info.redelivered
             && has_succeeded(&node, &message.id).await
         {
-            tracing::info!(target: "celery::worker", "task {}[{}] has succeeded before; it is not run again", name(&message), message.id);
+            tracing::info!(target: "celery::worker", "Task {}[{}] has succeeded before; it is not run again", name(&message), message.id);
             settle(delivery, Settlement::Ack).await;
             return;
         }

@@ -1,6 +1,6 @@
 //! Carries out a verdict: stores the result, publishes what follows, and says how a late delivery is to be settled.
 
-use std::{error::Error as StdError, time::Duration};
+use std::time::Duration;
 
 use super::{
     Node, follow,
@@ -9,8 +9,16 @@ use super::{
     verdict::{Again, Cause, Verdict},
 };
 use crate::{
-    app::send::result_tuple, broker::Settlement, clock, context::Context, exception::Exception,
-    protocol::TaskMessage, repr, state::State, task::Failure, value::Value,
+    app::send::result_tuple,
+    broker::Settlement,
+    clock,
+    context::Context,
+    exception::{Exception, with_sources},
+    protocol::TaskMessage,
+    repr,
+    state::State,
+    task::Failure,
+    value::Value,
 };
 
 /// Stores the result, publishes what follows, and says how a late delivery is to be settled.
@@ -25,7 +33,7 @@ pub(super) async fn carry_out(
     let (name, id) = (name(message), &message.id);
     match verdict {
         Verdict::Succeed(value) => {
-            tracing::info!(target: "celery::worker", "task {name}[{id}] succeeded in {:.6}s: {}", took.as_secs_f64(), repr::value(&value, &Default::default()));
+            tracing::info!(target: "celery::worker", "Task {name}[{id}] succeeded in {:.6}s: {}", took.as_secs_f64(), repr::value(&value, &Default::default()));
             succeed(node, context, rules, value).await.unwrap_or(Settlement::HandBack)
         }
         Verdict::Fail(failure, cause) => {
@@ -35,11 +43,11 @@ pub(super) async fn carry_out(
             try_again(node, context, rules, *again).await.unwrap_or(Settlement::HandBack)
         }
         Verdict::Ignore => {
-            tracing::info!(target: "celery::worker", "task {name}[{id}] ignored");
+            tracing::info!(target: "celery::worker", "Task {name}[{id}] ignored");
             Settlement::Ack
         }
         Verdict::Reject(reject) => {
-            tracing::info!(target: "celery::worker", "task {name}[{id}] rejected (requeue={}): {}", reject.requeue, reject.reason);
+            tracing::info!(target: "celery::worker", "Task {name}[{id}] rejected (requeue={}): {}", reject.requeue, reject.reason);
             if reject.requeue {
                 return Settlement::Requeue;
             }
@@ -54,7 +62,7 @@ pub(super) async fn carry_out(
             go_on(stored).map_or(Settlement::HandBack, |()| Settlement::Reject)
         }
         Verdict::HandBack => {
-            tracing::warn!(target: "celery::worker", "task {name}[{id}] stopped with the worker");
+            tracing::warn!(target: "celery::worker", "Task {name}[{id}] stopped with the worker");
             Settlement::HandBack
         }
     }
@@ -92,7 +100,7 @@ async fn succeed(
             && follows.goes_on
             && number == last
         {
-            follows.broken = Some(follow::broken(chain(error)));
+            follows.broken = Some(follow::broken(with_sources(error)));
         }
         go_on(published)?;
     }
@@ -114,7 +122,7 @@ async fn fail(
     let message = context.request();
     // A task that was stopped has no place of which a traceback could tell.
     let traceback = (cause == Cause::Error).then(|| failure.traceback(&message.task));
-    tracing::error!(target: "celery::worker", "task {}[{}] raised {}\n{}", name(message), message.id, failure.exception, traceback.as_deref().unwrap_or_default());
+    tracing::error!(target: "celery::worker", "Task {}[{}] raised {}\n{}", name(message), message.id, failure.exception, traceback.as_deref().unwrap_or_default());
     if rules.stores_errors {
         let (exception, children) = (&failure.exception, context.children());
         let (state, trace) = (State::Failure, traceback.clone());
@@ -151,14 +159,14 @@ async fn try_again(
     let published = node.publish(&outgoing).await;
     if let Err(Undone::Failed(error)) = published {
         // Nobody will run it again, so who waits for it is told.
-        let reason = format!("could not publish the retry: {}", chain(&error));
+        let reason = format!("could not publish the retry: {}", with_sources(&error));
         let mut exception = Exception::new("Reject", "celery.exceptions", reason);
         exception.exc_message.push(false.into());
         return fail(node, context, rules, Failure::new(exception), Cause::Error).await;
     }
     go_on(published)?;
     let seconds = clock::until(eta).as_secs_f64();
-    tracing::info!(target: "celery::worker", "task {}[{}] retry: retry in {seconds:.3}s{shown}", name(message), message.id);
+    tracing::info!(target: "celery::worker", "Task {}[{}] retry: retry in {seconds:.3}s{shown}", name(message), message.id);
     Ok(Settlement::Ack)
 }
 
@@ -175,16 +183,4 @@ pub(super) async fn store_rest(
         go_on(node.store_step(&step, state.clone(), exception.to_value(), traceback).await)?;
     }
     Ok(())
-}
-
-/// The error with what it was caused by, in one line.
-pub(super) fn chain(error: &dyn StdError) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        text.push_str(": ");
-        text.push_str(&error.to_string());
-        cause = error.source();
-    }
-    text
 }
