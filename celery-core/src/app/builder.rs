@@ -58,10 +58,12 @@ impl Builder {
     /// When the file cannot be read, or is no TOML.
     pub fn config_from_file(self, path: impl AsRef<Path>, namespace: &str) -> Result<Self, Error> {
         let path = path.as_ref();
-        let text = std::fs::read_to_string(path).map_err(|error| {
+        let unread = |error: &dyn std::error::Error| {
             Error::Call(format!("could not read the settings file {}: {error}", path.display()))
-        })?;
-        Ok(self.source(ConfigSource::from_toml(&text)?, namespace))
+        };
+        let text = std::fs::read_to_string(path).map_err(|error| unread(&error))?;
+        let source = ConfigSource::from_toml(&text).map_err(|error| unread(&error))?;
+        Ok(self.source(source, namespace))
     }
 
     /// Takes the settings from the variables of the environment that begin with the namespace:

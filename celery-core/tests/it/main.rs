@@ -8,3 +8,4 @@ mod decoder;
 mod faulty;
 mod handmade;
 mod messages;
+mod settings_file;
