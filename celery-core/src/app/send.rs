@@ -19,7 +19,7 @@ use crate::{
     repr,
     signature::{CallOptions, Spec},
     task::{Retry, When},
-    value::Value,
+    value::{Value, number::seconds},
 };
 
 impl Celery {
@@ -33,16 +33,8 @@ impl Celery {
     }
 
     /// Sends the task of a signature, and says what its caller's handle is to know.
-    pub(crate) async fn send_noting(&self, mut spec: Spec) -> Result<Sent, Error> {
+    pub(crate) async fn send_noting(&self, spec: Spec) -> Result<Sent, Error> {
         let context = Context::current();
-        if spec.task_options.is_none() {
-            // A program may know a task by name and have it as well.
-            spec.task_options = self
-                .registry()
-                .ok()
-                .and_then(|tasks| tasks.get(&spec.task))
-                .map(|task| task.options);
-        }
         let outgoing = self.prepare(spec, context.as_ref(), clock::now())?;
         let id = outgoing.message.id.clone();
         self.publish(&outgoing).await?;
@@ -60,6 +52,9 @@ impl Celery {
         now: Timestamp,
     ) -> Result<Outgoing, Error> {
         let Spec { task, args, kwargs, options, task_options, .. } = spec;
+        // A program may know a task by name and have it as well.
+        let registered = || Some(self.registry().ok()?.get(&task)?.options);
+        let task_options = task_options.or_else(registered);
         let by_task = task_options.unwrap_or_default();
         let destination = self.destination(&task, &options, &by_task)?;
         let config = &self.inner.config.task;
@@ -103,11 +98,11 @@ impl Celery {
                     options
                         .time_limit
                         .or(by_task.time_limit.map(|limit| limit.as_secs_f64()))
-                        .map(number),
+                        .map(seconds),
                     options
                         .soft_time_limit
                         .or(by_task.soft_time_limit.map(|limit| limit.as_secs_f64()))
-                        .map(number),
+                        .map(seconds),
                 ),
                 root_id: options
                     .root_id
@@ -326,11 +321,4 @@ pub(crate) fn milliseconds_until(expires: Timestamp, now: Timestamp) -> String {
 /// The root of the tree that the task belongs to: itself, where its message names none.
 fn root_of(task: &TaskMessage) -> String {
     task.headers.root_id.as_ref().unwrap_or(&task.id).clone()
-}
-
-/// A number of seconds as it is written: whole where it is.
-pub(crate) fn number(seconds: f64) -> serde_json::Number {
-    let whole = seconds.fract() == 0.0 && seconds.abs() < 1e15;
-    let exact = whole.then(|| serde_json::Number::from(seconds as i64));
-    exact.or_else(|| serde_json::Number::from_f64(seconds)).unwrap_or_else(|| 0.into())
 }

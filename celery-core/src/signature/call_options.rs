@@ -1,11 +1,9 @@
 //! What a caller can say about one call.
 
-use serde_json::json;
-
 use super::{BadSignature, Spec};
 use crate::{
     task::When,
-    value::{Map, Value},
+    value::{Map, Value, number::seconds},
 };
 
 /// The options of a call. Whatever is `None` is left to the task, its route, and the settings.
@@ -80,12 +78,12 @@ impl CallOptions {
         };
         put("task_id", text(&self.task_id));
         match self.eta {
-            Some(When::In(delay)) => put("countdown", Some(seconds(delay.as_secs_f64()))),
+            Some(When::In(delay)) => put("countdown", Some(seconds(delay.as_secs_f64()).into())),
             Some(When::At(at)) => put("eta", Some(at.to_string().into())),
             None => {}
         }
         match self.expires {
-            Some(When::In(limit)) => put("expires", Some(seconds(limit.as_secs_f64()))),
+            Some(When::In(limit)) => put("expires", Some(seconds(limit.as_secs_f64()).into())),
             Some(When::At(at)) => put("expires", Some(at.to_string().into())),
             None => {}
         }
@@ -98,8 +96,8 @@ impl CallOptions {
         put("headers", (!self.headers.is_empty()).then(|| Value::Object(self.headers.clone())));
         put("shadow", text(&self.shadow));
         put("ignore_result", self.ignore_result.map(Value::from));
-        put("time_limit", self.time_limit.map(seconds));
-        put("soft_time_limit", self.soft_time_limit.map(seconds));
+        put("time_limit", self.time_limit.map(seconds).map(Value::from));
+        put("soft_time_limit", self.soft_time_limit.map(seconds).map(Value::from));
         put("link", specs(&self.link));
         put("link_error", specs(&self.link_error));
         put("reply_to", text(&self.reply_to));
@@ -163,15 +161,6 @@ impl CallOptions {
             }
         }
         Ok(options)
-    }
-}
-
-/// A number of seconds, whole where it is, as Python sends what it was given.
-fn seconds(seconds: f64) -> Value {
-    if seconds.fract() == 0.0 && seconds.abs() < 1e15 {
-        json!(seconds as i64)
-    } else {
-        json!(seconds)
     }
 }
 

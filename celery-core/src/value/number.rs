@@ -2,6 +2,15 @@
 
 use std::fmt::Write as _;
 
+use serde_json::Number;
+
+/// A number of seconds as it is written: whole where it is.
+pub(crate) fn seconds(seconds: f64) -> Number {
+    let whole = seconds.fract() == 0.0 && seconds.abs() < 1e15;
+    let exact = whole.then(|| Number::from(seconds as i64));
+    exact.or_else(|| Number::from_f64(seconds)).unwrap_or_else(|| 0.into())
+}
+
 /// `repr(float)`: the shortest digits that read back, always with a point or an exponent.
 pub(crate) fn write_float(out: &mut String, number: f64) {
     if !number.is_finite() {

@@ -109,14 +109,7 @@ impl Follows {
         self.children.push(serde_json::json!([[group, null], members]));
     }
 
-    fn send(&mut self, app: &Celery, context: &Context, mut spec: Spec) {
-        if spec.task_options.is_none() {
-            spec.task_options = app
-                .registry()
-                .ok()
-                .and_then(|tasks| tasks.get(&spec.task))
-                .map(|task| task.options);
-        }
+    fn send(&mut self, app: &Celery, context: &Context, spec: Spec) {
         let task = spec.task.clone();
         match app.prepare(spec, Some(context), clock::now()) {
             Ok(outgoing) => {

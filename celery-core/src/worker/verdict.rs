@@ -5,12 +5,11 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use crate::{
-    app::send::number,
     exception::Exception,
     options::Options,
     retry,
     task::{Failure, Reject, Retry, TaskError, When},
-    value::Value,
+    value::{Value, number::seconds},
 };
 
 /// How a run ended.
@@ -83,7 +82,7 @@ pub(super) fn decide(
         Outcome::Returned(value) => Verdict::Succeed(value),
         Outcome::Cancelled => Verdict::HandBack,
         Outcome::TimedOut(limit) => {
-            let seconds = Value::Number(number(limit.as_secs_f64()));
+            let seconds = Value::Number(seconds(limit.as_secs_f64()));
             Verdict::Fail(
                 Failure::new(Exception::new("TimeLimitExceeded", "billiard.exceptions", seconds)),
                 Cause::TimeLimit,
