@@ -4,7 +4,7 @@ use std::{env, process::Stdio, time::Duration};
 
 use celery::AsyncResult;
 use serde_json::{Value, json};
-use tokio::process::Command;
+use tokio::process::{Child, Command};
 
 use super::{
     python::PythonWorker,
@@ -15,6 +15,28 @@ use super::{
 
 /// Names the namespace of the test that started this process, whose worker it is to be.
 const JOIN: &str = "CELERY_TEST_JOIN";
+
+/// Starts this test again as the worker of its namespace, in a process of its own, so that signals can be sent to it.
+fn worker_of(this_test: &str, space: &Space) -> Child {
+    Command::new(env::current_exe().unwrap())
+        .args(["--exact", this_test, "--nocapture"])
+        .env(JOIN, &space.prefix)
+        .stdin(Stdio::null())
+        .kill_on_drop(true)
+        .spawn()
+        .unwrap()
+}
+
+/// The namespace of the test that started this process.
+fn joined(prefix: &str) -> Space {
+    Space::at(&service("CELERY_TEST_REDIS_URL"), prefix)
+}
+
+/// What the process that [`worker_of`] starts does until it is killed.
+async fn be_the_worker(space: &Space) {
+    let _worker = RustWorker::start(&space.app(), &["shared"], 1);
+    tokio::time::timeout(LIMIT, std::future::pending::<()>()).await.unwrap_err();
+}
 
 fn short_visibility(space: Space) -> Space {
     space
@@ -46,22 +68,12 @@ async fn rust_runs_what_a_killed_python_worker_held() {
 #[tokio::test(flavor = "multi_thread")]
 async fn python_runs_what_a_killed_rust_worker_held() {
     if let Ok(prefix) = env::var(JOIN) {
-        // This is the worker, in a process of its own, so that it can be killed.
-        let space = short_visibility(Space::at(&service("CELERY_TEST_REDIS_URL"), &prefix));
-        let _worker = RustWorker::start(&space.app(), &["shared"], 1);
-        tokio::time::timeout(LIMIT, std::future::pending::<()>()).await.unwrap_err();
-        return;
+        return be_the_worker(&short_visibility(joined(&prefix))).await;
     }
     let space = short_visibility(Space::new());
     let app = space.app();
     let this_test = "interop::recovery::python_runs_what_a_killed_rust_worker_held";
-    let mut ours = Command::new(env::current_exe().unwrap())
-        .args(["--exact", this_test, "--nocapture"])
-        .env(JOIN, &space.prefix)
-        .stdin(Stdio::null())
-        .kill_on_drop(true)
-        .spawn()
-        .unwrap();
+    let mut ours = worker_of(this_test, &space);
     let result = FleetHeld::s("gate".to_owned()).with_app(&app).apply_async().await.unwrap();
     assert_eq!(space.entered("gate").await, "rust");
     ours.kill().await.unwrap();
@@ -80,21 +92,12 @@ async fn a_worker_that_slept_leaves_what_others_took_and_goes_on() {
         space.with("worker_prefetch_multiplier", 4).with_transport_option("worker_timeout", 3)
     };
     if let Ok(prefix) = env::var(JOIN) {
-        let space = of(Space::at(&service("CELERY_TEST_REDIS_URL"), &prefix));
-        let _worker = RustWorker::start(&space.app(), &["shared"], 1);
-        tokio::time::timeout(LIMIT, std::future::pending::<()>()).await.unwrap_err();
-        return;
+        return be_the_worker(&of(joined(&prefix))).await;
     }
     let space = of(Space::new());
     let app = space.app();
     let this_test = "interop::recovery::a_worker_that_slept_leaves_what_others_took_and_goes_on";
-    let mut sleeper = Command::new(env::current_exe().unwrap())
-        .args(["--exact", this_test, "--nocapture"])
-        .env(JOIN, &space.prefix)
-        .stdin(Stdio::null())
-        .kill_on_drop(true)
-        .spawn()
-        .unwrap();
+    let mut sleeper = worker_of(this_test, &space);
     let pid = sleeper.id().unwrap().to_string();
     let signal = async |name: &str| {
         let sent = Command::new("kill").args([name, &pid]).status().await.unwrap();
