@@ -36,7 +36,7 @@ pub struct Context {
 
 struct Inner {
     app: Celery,
-    request: TaskMessage,
+    request: Arc<TaskMessage>,
     hostname: String,
     stop: CancellationToken,
     observed: AtomicBool,
@@ -45,10 +45,14 @@ struct Inner {
 
 impl Context {
     /// The run of that message on the worker `hostname`.
-    pub fn new(app: Celery, request: TaskMessage, hostname: impl Into<String>) -> Self {
+    pub fn new(
+        app: Celery,
+        request: impl Into<Arc<TaskMessage>>,
+        hostname: impl Into<String>,
+    ) -> Self {
         let inner = Inner {
             app,
-            request,
+            request: request.into(),
             hostname: hostname.into(),
             stop: CancellationToken::new(),
             observed: AtomicBool::new(false),

@@ -2,31 +2,36 @@
 //!
 //! `consumer` takes deliveries and gives them slots; `request` is the life of one delivery, top to bottom: receive,
 //! admit, execute, verdict, settle. What is decided is decided by pure functions (`admit`, `verdict`) and carried out in
-//! `request` in a fixed order. Nothing that a message or a task does stops the worker.
+//! `request` in a fixed order. What happens to a request is told in `moment`, and those that are held are in `requests`.
+//! Nothing that a message or a task does stops the worker.
 
 mod admit;
 mod consumer;
 mod control;
 mod execute;
 mod follow;
+mod moment;
+mod node;
 mod panics;
 mod patience;
 mod refuse;
 mod request;
+mod requests;
 mod settle;
+mod slots;
 mod verdict;
 
 use std::{num::NonZeroU32, sync::Arc, time::Duration};
 
-use tokio::sync::Semaphore;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+use self::{node::Node, slots::Slots};
 use crate::{
     app::Celery,
     broker::{Prefetch, Queue},
     config::WorkerPool,
     error::Error,
-    registry::Registry,
 };
 
 /// What can be set on a worker. What is left out comes from the settings.
@@ -66,18 +71,6 @@ pub struct Worker {
     prefetch: Prefetch,
 }
 
-/// What the parts of a worker share.
-#[derive(Debug)]
-struct Node {
-    app: Celery,
-    hostname: String,
-    concurrency: usize,
-    time_limit: Option<Duration>,
-    soft_time_limit: Option<Duration>,
-    slots: Arc<Semaphore>,
-    cold: CancellationToken,
-}
-
 impl Worker {
     /// A worker of the app.
     ///
@@ -100,10 +93,11 @@ impl Worker {
         let node = Node {
             app: app.clone(),
             hostname: Celery::node_name(options.hostname.as_deref()),
-            concurrency,
+            began: Instant::now(),
             time_limit: options.time_limit.or(app.config().task.time_limit),
             soft_time_limit: options.soft_time_limit.or(app.config().task.soft_time_limit),
-            slots: Arc::new(Semaphore::new(concurrency)),
+            slots: Slots::new(concurrency),
+            requests: Arc::default(),
             cold: CancellationToken::new(),
         };
         Ok(Self { node: Arc::new(node), queues, prefetch: NonZeroU32::new(held) })
@@ -121,7 +115,7 @@ impl Worker {
 
     /// How many tasks it runs at once.
     pub fn concurrency(&self) -> usize {
-        self.node.concurrency
+        self.node.slots.count()
     }
 
     /// Runs until it is asked to stop and has stopped. A lost connection is made anew.
@@ -146,12 +140,6 @@ impl Worker {
             _ = tokio::time::timeout(Duration::from_secs(2), control).await;
         }
         ended
-    }
-}
-
-impl Node {
-    fn registry(&self) -> &Registry {
-        self.app.registry().expect("the registry was checked when the worker was made")
     }
 }
 

@@ -8,7 +8,8 @@ use tokio::{
 };
 
 use super::{
-    Node, Shutdown,
+    Shutdown,
+    node::Node,
     request::{self, Received, Request},
 };
 use crate::{
@@ -83,7 +84,7 @@ impl Work<'_> {
             tokio::select! {
                 biased;
                 () = stopping(shutdown) => return None,
-                Ok(slot) = self.node.slots.clone().acquire_owned(), if !self.ready.is_empty() => {
+                slot = self.node.slots.take(), if !self.ready.is_empty() => {
                     if let Some(request) = self.ready.pop_front() {
                         self.running.spawn(request.run(slot));
                     }

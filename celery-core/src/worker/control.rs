@@ -1,29 +1,35 @@
-//! Answers remote control: one loop that listens for requests and replies.
+//! Answers remote control: one loop that listens for requests and replies. What is answered is in [`commands`].
+
+mod commands;
+mod inspect;
+mod operate;
 
 use std::{sync::Arc, time::Duration};
+
+use self::commands::{COMMANDS, Panel};
 
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
-use super::{Node, Shutdown};
+use super::{Shutdown, node::Node};
 use crate::{
     broker::{BrokerError, Exchange, Publication, Subscription},
     codec::Serializer,
     control::{self, Reply, Request},
     error::Error,
-    options::Options,
-    value::{Map, Value},
+    value::Value,
 };
 
 /// Serves requests until the worker stops. A lost connection is made anew.
 pub(super) async fn serve(node: Arc<Node>, shutdown: Shutdown, background: CancellationToken) {
     let queue = control::node_queue(&node.app.config().control, &node.hostname);
+    let panel = Panel { node: node.clone(), shutdown };
     let mut pause = Duration::from_secs(1);
     loop {
         let listening = async {
             let mut subscription = node.app.broker().await?.subscribe(&queue).await?;
             let end = tokio::select! {
-                error = listen(&node, subscription.as_mut(), &shutdown) => Err(Error::from(error)),
+                error = listen(&panel, subscription.as_mut()) => Err(Error::from(error)),
                 () = background.cancelled() => Ok(()),
             };
             if end.is_ok() {
@@ -45,11 +51,8 @@ pub(super) async fn serve(node: Arc<Node>, shutdown: Shutdown, background: Cance
 }
 
 /// Returns the error that ended the subscription.
-async fn listen(
-    node: &Node,
-    subscription: &mut dyn Subscription,
-    shutdown: &Shutdown,
-) -> BrokerError {
+async fn listen(panel: &Panel, subscription: &mut dyn Subscription) -> BrokerError {
+    let node = &panel.node;
     loop {
         let message = match subscription.next().await {
             Ok(message) => message,
@@ -72,8 +75,7 @@ async fn listen(
             }
         };
         tracing::debug!(method = request.method, "remote control");
-        let value = answer(node, &request, shutdown);
-        if let Some(value) = value
+        if let Some(value) = answer(panel, &request).await
             && let Err(error) = reply(node, &request, value).await
         {
             // An asker that has stopped waiting has taken its queue away.
@@ -86,64 +88,13 @@ async fn listen(
 }
 
 /// What is answered, or nothing where the command has no reply.
-fn answer(node: &Node, request: &Request, shutdown: &Shutdown) -> Option<Value> {
-    match request.method.as_str() {
-        "ping" => Some(serde_json::json!({ "ok": "pong" })),
-        "registered" | "dump_tasks" => Some(registered(node, &request.arguments)),
-        // A worker that starts asks the others what they know. Nothing is revoked here.
-        "hello"
-            if request.arguments.get("from_node").and_then(Value::as_str)
-                == Some(&node.hostname) =>
-        {
-            None
-        }
-        "hello" => Some(serde_json::json!({ "revoked": [], "clock": node.app.clock().forward() })),
-        "shutdown" => {
-            tracing::warn!("shutdown was asked for by remote control");
-            shutdown.warm.cancel();
-            None
-        }
-        unknown => {
-            tracing::error!(method = unknown, "no such remote control command");
-            Some(serde_json::json!({ "error": format!("KeyError('{unknown}')") }))
-        }
-    }
-}
-
-/// The names of the tasks, with the attributes asked for behind them, as Celery shows them.
-fn registered(node: &Node, arguments: &Map) -> Value {
-    let items: Vec<_> = match arguments.get("taskinfoitems") {
-        Some(Value::Array(items)) => items.iter().filter_map(Value::as_str).collect(),
-        _ => Vec::new(),
+async fn answer(panel: &Panel, request: &Request) -> Option<Value> {
+    let method = request.method.as_str();
+    let Some(command) = COMMANDS.iter().find(|command| command.is_called(method)) else {
+        tracing::error!(method, "no such remote control command");
+        return Some(serde_json::json!({ "error": format!("KeyError('{method}')") }));
     };
-    let show = |name: &str, options: &Options| {
-        let shown: Vec<_> = items
-            .iter()
-            .filter_map(|item| Some(format!("{item}={}", attribute(options, item)?)))
-            .collect();
-        if shown.is_empty() { name.to_owned() } else { format!("{name} [{}]", shown.join(" ")) }
-    };
-    node.registry().iter().map(|task| Value::from(show(task.name, &task.options))).collect()
-}
-
-/// An attribute of a task under Celery's name, where it is set.
-fn attribute(options: &Options, name: &str) -> Option<String> {
-    let python = |on: bool| if on { "True" } else { "False" }.to_owned();
-    match name {
-        "max_retries" => options.max_retries.map(|retries| retries.to_string()),
-        "default_retry_delay" => Some(options.default_retry_delay.as_secs().to_string()),
-        "time_limit" => options.time_limit.map(|limit| limit.as_secs().to_string()),
-        "soft_time_limit" => options.soft_time_limit.map(|limit| limit.as_secs().to_string()),
-        "acks_late" => options.acks_late.map(python),
-        "ignore_result" => options.ignore_result.map(python),
-        "track_started" => options.track_started.map(python),
-        "serializer" => options.serializer.map(str::to_owned),
-        "compression" => options.compression.map(str::to_owned),
-        "queue" => options.queue.map(str::to_owned),
-        "priority" => options.priority.map(|priority| priority.to_string()),
-        "expires" => options.expires.map(|limit| limit.as_secs().to_string()),
-        _ => None,
-    }
+    (command.run)(panel, &request.arguments).await
 }
 
 async fn reply(node: &Node, request: &Request, value: Value) -> Result<(), Error> {

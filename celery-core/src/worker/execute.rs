@@ -3,10 +3,10 @@
 use std::{future::pending, panic::AssertUnwindSafe, pin::Pin, time::Duration};
 
 use futures_util::FutureExt;
-use tokio::{sync::OwnedSemaphorePermit, time::sleep};
+use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
-use super::{panics, verdict::Outcome};
+use super::{panics, slots::Slot, verdict::Outcome};
 use crate::{
     arguments::Bound,
     context::Context,
@@ -31,7 +31,7 @@ pub(super) async fn execute(
     task: &Registration,
     context: &Context,
     limits: Limits,
-    slot: OwnedSemaphorePermit,
+    slot: Slot,
     cold: &CancellationToken,
 ) -> Outcome {
     let bound = match bind(task, context) {
@@ -81,7 +81,7 @@ fn bind(task: &Registration, context: &Context) -> Result<Bound, TaskError> {
 async fn run_async(
     body: impl Future<Output = Result<Value, TaskError>>,
     context: &Context,
-    _slot: OwnedSemaphorePermit,
+    _slot: Slot,
 ) -> Outcome {
     match AssertUnwindSafe(context.scope(body)).catch_unwind().await {
         Ok(result) => outcome(result),
@@ -93,7 +93,7 @@ async fn run_blocking(
     body: fn(Context, Bound) -> Result<Value, TaskError>,
     context: Context,
     bound: Bound,
-    slot: OwnedSemaphorePermit,
+    slot: Slot,
 ) -> Outcome {
     let run = move || {
         let _slot = slot;

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use tokio::time::sleep;
 
-use super::Node;
+use super::node::Node;
 use crate::{
     app::send::Outgoing,
     backend::BackendError,
@@ -95,7 +95,7 @@ impl Node {
                 tokio::select! {
                     () = &mut next => break,
                     () = self.cold.cancelled() => break,
-                    taken = self.slots.acquire(), if slot.is_none() => slot = taken.ok(),
+                    taken = self.slots.take(), if slot.is_none() => slot = Some(taken),
                 }
             }
             pause = (pause * 2).min(Duration::from_secs(10));

@@ -3,8 +3,9 @@
 use std::sync::Arc;
 
 use super::{
-    Node,
-    request::{Rules, name, settle},
+    moment::Moment,
+    node::Node,
+    request::{Rules, settle},
     settle::{Stopped, go_on, store_rest},
 };
 use crate::{
@@ -22,9 +23,9 @@ pub(super) async fn expire(
     node: Arc<Node>,
     task: Registration,
     delivery: Delivery,
-    message: TaskMessage,
+    message: Arc<TaskMessage>,
 ) {
-    tracing::info!(target: "celery::worker", "Task {}[{}] expired", name(&message), message.id);
+    node.tell(&message, &Moment::Expired);
     let exception = Exception::new("TaskRevokedError", "celery.exceptions", "expired");
     let stored = if Rules::new(&node, &task.options, &message).stores_errors {
         store_unrun(&node, message, State::Revoked, exception).await
@@ -35,12 +36,16 @@ pub(super) async fn expire(
 }
 
 /// Nobody here knows the task. Celery drops the message; here it is kept, for when somebody does.
-pub(super) async fn refuse_unregistered(node: Arc<Node>, delivery: Delivery, message: TaskMessage) {
+pub(super) async fn refuse_unregistered(
+    node: Arc<Node>,
+    delivery: Delivery,
+    message: Arc<TaskMessage>,
+) {
     let reason = format!(
         "task `{}` is not registered on {}; link the crate that defines it (is it an installed app?), or send it to another queue",
         message.task, node.hostname
     );
-    tracing::error!(target: "celery::worker", "Task {}[{}] is not registered in this worker, whose banner lists the tasks that are; the message is quarantined", message.task, message.id);
+    node.tell(&message, &Moment::Unregistered);
     let exception = Exception::new("NotRegistered", "celery.exceptions", message.task.clone());
     let stored = store_unrun(&node, message, State::Failure, exception).await;
     settle(delivery, stored.map_or(Settlement::HandBack, |()| Settlement::Quarantine(reason)))
@@ -61,7 +66,7 @@ pub(super) async fn refuse(node: Arc<Node>, delivery: Delivery, error: ProtocolE
     };
     let mut stored = Ok(());
     if let (Some(task), Some(id)) = (error.task, error.id) {
-        let message = TaskMessage { task, id, ..TaskMessage::default() };
+        let message = Arc::new(TaskMessage { task, id, ..TaskMessage::default() });
         let exception = Exception::new(kind, module, reason.clone());
         stored = store_unrun(&node, message, State::Failure, exception).await;
     }
@@ -72,7 +77,7 @@ pub(super) async fn refuse(node: Arc<Node>, delivery: Delivery, error: ProtocolE
 /// Stores the end of a task that was not run. The rest of its chain shares it, which Celery leaves pending for ever.
 async fn store_unrun(
     node: &Node,
-    message: TaskMessage,
+    message: Arc<TaskMessage>,
     state: State,
     exception: Exception,
 ) -> Result<(), Stopped> {

@@ -7,14 +7,16 @@
 use std::{error::Error as StdError, pin::Pin, sync::Arc, time::Duration};
 
 use jiff::tz::TimeZone;
-use tokio::sync::OwnedSemaphorePermit;
 
 use super::{
-    Node,
     admit::{Admission, Candidate, admit},
     execute::{self, Limits},
+    moment::Moment,
+    node::Node,
     refuse::{expire, refuse, refuse_unregistered},
+    requests::Hold,
     settle::carry_out,
+    slots::Slot,
     verdict::{self, Facts, Outcome, Verdict},
 };
 use crate::{
@@ -44,7 +46,7 @@ pub(super) enum Received {
 pub(super) struct Request {
     node: Arc<Node>,
     task: Registration,
-    message: TaskMessage,
+    hold: Hold,
     delivery: Delivery,
 }
 
@@ -64,23 +66,29 @@ pub(super) fn receive(node: &Arc<Node>, mut delivery: Delivery) -> Received {
         Err(error) => return Received::Refused(Box::pin(refuse(node, delivery, error))),
     };
     let Some(task) = node.registry().get(&message.task).copied() else {
-        return Received::Refused(Box::pin(refuse_unregistered(node, delivery, message)));
+        return Received::Refused(Box::pin(refuse_unregistered(node, delivery, message.into())));
     };
-    tracing::info!(target: "celery::worker", "Task {}[{}] received", name(&message), message.id);
+    node.tell(&message, &Moment::Received);
     match admission(&message) {
-        Admission::Run => Received::Run(Box::new(Request { node, task, message, delivery })),
+        Admission::Run => {
+            let hold = node.requests.hold(task.name, message);
+            Received::Run(Box::new(Request { node, task, hold, delivery }))
+        }
         Admission::Defer(eta) => {
-            tracing::debug!(id = message.id, %eta, "the task waits in the broker until it is due");
+            node.tell(&message, &Moment::Deferred(eta));
             Received::Refused(settled(delivery, Settlement::Defer(eta)))
         }
-        Admission::Expired => Received::Refused(Box::pin(expire(node, task, delivery, message))),
+        Admission::Expired => {
+            Received::Refused(Box::pin(expire(node, task, delivery, message.into())))
+        }
     }
 }
 
 impl Request {
     /// Runs the task in the slot and settles the delivery.
-    pub(super) async fn run(self, slot: OwnedSemaphorePermit) {
-        let Self { node, task, message, delivery } = self;
+    pub(super) async fn run(self, slot: Slot) {
+        let Self { node, task, hold, delivery } = self;
+        let message = Arc::clone(&hold.message);
         // It may have waited for its slot.
         if admission(&message) == Admission::Expired {
             return expire(node, task, delivery, message).await;
@@ -90,7 +98,7 @@ impl Request {
             && message.delivery_info.redelivered
             && has_succeeded(&node, &message.id).await
         {
-            tracing::info!(target: "celery::worker", "Task {}[{}] has succeeded before; it is not run again", name(&message), message.id);
+            node.tell(&message, &Moment::AlreadyDone);
             settle(delivery, Settlement::Ack).await;
             return;
         }
@@ -101,8 +109,11 @@ impl Request {
             if !settle(delivery, Settlement::Ack).await {
                 return;
             }
+            hold.acknowledge();
             None
         };
+        hold.begin(std::process::id());
+        node.tell(&message, &Moment::Started);
         let context = Context::new(node.app.clone(), message, node.hostname.clone());
         if rules.tracks_started && rules.stores_result {
             let meta = serde_json::json!({ "pid": std::process::id(), "hostname": node.hostname });
@@ -241,9 +252,4 @@ fn settled(delivery: Delivery, how: Settlement) -> Work {
     Box::pin(async move {
         settle(delivery, how).await;
     })
-}
-
-/// What the task is called in logs.
-pub(super) fn name(message: &TaskMessage) -> &str {
-    message.headers.shadow.as_deref().unwrap_or(&message.task)
 }

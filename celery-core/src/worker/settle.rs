@@ -3,19 +3,19 @@
 use std::time::Duration;
 
 use super::{
-    Node, follow,
+    follow,
+    moment::Moment,
+    node::Node,
     patience::Undone,
-    request::{Rules, name},
+    request::Rules,
     verdict::{Again, Cause, Verdict},
 };
 use crate::{
     app::send::result_tuple,
     broker::Settlement,
-    clock,
     context::Context,
     exception::{Exception, with_sources},
     protocol::TaskMessage,
-    repr,
     state::State,
     task::Failure,
     value::Value,
@@ -30,10 +30,9 @@ pub(super) async fn carry_out(
     took: Duration,
 ) -> Settlement {
     let message = context.request();
-    let (name, id) = (name(message), &message.id);
     match verdict {
         Verdict::Succeed(value) => {
-            tracing::info!(target: "celery::worker", "Task {name}[{id}] succeeded in {:.6}s: {}", took.as_secs_f64(), repr::value(&value, &Default::default()));
+            node.tell(message, &Moment::Succeeded { result: &value, runtime: took });
             succeed(node, context, rules, value).await.unwrap_or(Settlement::HandBack)
         }
         Verdict::Fail(failure, cause) => {
@@ -43,11 +42,11 @@ pub(super) async fn carry_out(
             try_again(node, context, rules, *again).await.unwrap_or(Settlement::HandBack)
         }
         Verdict::Ignore => {
-            tracing::info!(target: "celery::worker", "Task {name}[{id}] ignored");
+            node.tell(message, &Moment::Ignored);
             Settlement::Ack
         }
         Verdict::Reject(reject) => {
-            tracing::info!(target: "celery::worker", "Task {name}[{id}] rejected (requeue={}): {}", reject.requeue, reject.reason);
+            node.tell(message, &Moment::Rejected(&reject));
             if reject.requeue {
                 return Settlement::Requeue;
             }
@@ -62,7 +61,7 @@ pub(super) async fn carry_out(
             go_on(stored).map_or(Settlement::HandBack, |()| Settlement::Reject)
         }
         Verdict::HandBack => {
-            tracing::warn!(target: "celery::worker", "Task {name}[{id}] stopped with the worker");
+            node.tell(message, &Moment::Cancelled);
             Settlement::HandBack
         }
     }
@@ -122,9 +121,10 @@ async fn fail(
     let message = context.request();
     // A task that was stopped has no place of which a traceback could tell.
     let traceback = (cause == Cause::Error).then(|| failure.traceback(&message.task));
-    tracing::error!(target: "celery::worker", "Task {}[{}] raised {}\n{}", name(message), message.id, failure.exception, traceback.as_deref().unwrap_or_default());
+    let (exception, trace) = (&failure.exception, traceback.as_deref());
+    node.tell(message, &Moment::Failed { exception, traceback: trace });
     if rules.stores_errors {
-        let (exception, children) = (&failure.exception, context.children());
+        let children = context.children();
         let (state, trace) = (State::Failure, traceback.clone());
         go_on(node.store(context, state.clone(), exception.to_value(), trace, children).await)?;
         store_rest(node, message, state, exception, traceback.as_deref()).await?;
@@ -147,14 +147,13 @@ async fn try_again(
 ) -> Result<Settlement, Stopped> {
     let message = context.request();
     let Again { eta, cause, changes } = again;
-    let shown = cause.as_ref().map(|cause| format!(": {}", cause.exception)).unwrap_or_default();
+    let traceback = cause.as_ref().map(|cause| cause.traceback(&message.task));
     let outgoing = node.app.retry_of(message, eta, changes);
     if rules.stores_errors {
         let mut children = context.children();
         children.push(result_tuple(&message.id));
-        let traceback = cause.as_ref().map(|cause| cause.traceback(&message.task));
-        let result = cause.map_or(Value::Null, |cause| cause.exception.to_value());
-        go_on(node.store(context, State::Retry, result, traceback, children).await)?;
+        let result = cause.as_ref().map_or(Value::Null, |cause| cause.exception.to_value());
+        go_on(node.store(context, State::Retry, result, traceback.clone(), children).await)?;
     }
     let published = node.publish(&outgoing).await;
     if let Err(Undone::Failed(error)) = published {
@@ -165,8 +164,8 @@ async fn try_again(
         return fail(node, context, rules, Failure::new(exception), Cause::Error).await;
     }
     go_on(published)?;
-    let seconds = clock::until(eta).as_secs_f64();
-    tracing::info!(target: "celery::worker", "Task {}[{}] retry: retry in {seconds:.3}s{shown}", name(message), message.id);
+    let (cause, traceback) = (cause.as_ref(), traceback.as_deref());
+    node.tell(message, &Moment::Retried { eta, cause, traceback });
     Ok(Settlement::Ack)
 }
 

@@ -11,13 +11,13 @@ use celery_core::{
     signature::{Spec, Untyped},
 };
 use jiff::Timestamp;
+use peers::Space;
 use serde_json::{Value, json};
 
 use super::{
     capture, neutral,
     tasks::{Add, Echo, Mul, OnErrNew, Xsum},
 };
-use crate::interop::space::Space;
 
 /// Keys with their type, and what is in those that are sets.
 type Keys = BTreeMap<String, (String, BTreeSet<String>)>;

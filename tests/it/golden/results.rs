@@ -4,6 +4,7 @@ use celery::{Celery, Signature};
 use celery_core::{
     codec::json as wire, signature::Untyped, state::TaskMeta, worker::WorkerOptions,
 };
+use peers::{LIMIT, Space};
 use serde_json::{Value, json};
 use tokio::time::timeout;
 
@@ -11,10 +12,7 @@ use super::{
     capture, neutral,
     tasks::{Echo, Fail, HardLimited, RetryExhaust, RetryOnce, RunAdd, SoftLimited, Tracked},
 };
-use crate::interop::{
-    rust::{RustWorker, options},
-    space::{LIMIT, Space},
-};
+use crate::interop::rust::{RustWorker, options};
 
 /// The recorded document, where the case is one.
 fn recorded(capture: &Value, case: &str) -> Option<String> {

@@ -1,12 +1,9 @@
 //! Python calls, our worker runs, Python reads what came of it.
 
+use peers::{PythonWorker, Report, Space, scenario};
 use serde_json::json;
 
-use super::{
-    python::{PythonWorker, Report, scenario},
-    rust::RustWorker,
-    space::Space,
-};
+use super::rust::RustWorker;
 
 fn at_least(report: &Report, case: &str, least: f64) {
     report.check(case, &json!({ "state": "SUCCESS" }));

@@ -5,12 +5,11 @@ use std::time::Duration;
 use celery::{AsyncResult, Celery, Error, Signature};
 use celery_core::{clock, date, state::State, value::python};
 use jiff::civil;
+use peers::{LIMIT, PythonWorker, Space};
 use serde_json::{Value, json};
 
 use super::{
-    python::PythonWorker,
     rust::RustWorker,
-    space::{LIMIT, Space},
     tasks::{self, Add, Echo, Kinds, Mul, PyAdd, PyMul, PyRequest, seconds_now},
 };
 

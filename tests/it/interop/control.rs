@@ -4,13 +4,10 @@ use std::{collections::BTreeMap, time::Duration};
 
 use celery::Celery;
 use celery_core::worker::WorkerOptions;
+use peers::{LIMIT, PythonWorker, Space, celery_command, scenario};
 use serde_json::{Value, json};
 
-use super::{
-    python::{PythonWorker, celery_command, scenario},
-    rust::{RustWorker, options},
-    space::{LIMIT, Space},
-};
+use super::rust::{RustWorker, options};
 
 /// Waits until that many workers answer.
 async fn answered(app: &Celery, nodes: usize) -> BTreeMap<String, Value> {

@@ -3,14 +3,10 @@
 use std::collections::{BTreeMap, HashMap};
 
 use celery::Celery;
+use peers::{LIMIT, PythonWorker, Space, scenario};
 use serde_json::{Value, json};
 
-use super::{
-    python::{PythonWorker, scenario},
-    rust::RustWorker,
-    space::{LIMIT, Space},
-    tasks::Count,
-};
+use super::{rust::RustWorker, tasks::Count};
 
 /// Half of the messages from either side.
 async fn publish(space: &Space, app: &Celery, count: u64, countdown: f64) {

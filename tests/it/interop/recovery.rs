@@ -3,13 +3,12 @@
 use std::{env, process::Stdio, time::Duration};
 
 use celery::AsyncResult;
+use peers::{LIMIT, PythonWorker, Space, service};
 use serde_json::{Value, json};
 use tokio::process::{Child, Command};
 
 use super::{
-    python::PythonWorker,
     rust::RustWorker,
-    space::{LIMIT, Space, service},
     tasks::{FleetHeld, Note},
 };
 

@@ -1,13 +1,10 @@
 //! What either side stores of a task, as the other reads it.
 
 use celery::AsyncResult;
+use peers::{LIMIT, PythonWorker, Space, scenario};
 use serde_json::{Value, json};
 
-use super::{
-    python::{PythonWorker, scenario},
-    rust::{RustWorker, options},
-    space::{LIMIT, Space},
-};
+use super::rust::{RustWorker, options};
 use celery_core::worker::WorkerOptions;
 
 #[tokio::test(flavor = "multi_thread")]

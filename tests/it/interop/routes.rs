@@ -2,13 +2,12 @@
 
 use celery::Error;
 use celery_core::{broker::BrokerError, worker::WorkerOptions};
+use peers::{LIMIT, PythonWorker, Space, scenario, service};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::{
-    python::{PythonWorker, scenario},
     rust::{RustWorker, options},
-    space::{LIMIT, Space, service},
     tasks::{Add, PyAdd},
 };
 

@@ -2,9 +2,8 @@
 
 use celery::{Celery, Error};
 use celery_core::worker::{Shutdown, Worker, WorkerOptions};
+use peers::LIMIT;
 use tokio::{task::JoinHandle, time::timeout};
-
-use super::space::LIMIT;
 
 /// A worker that runs beside the test. Dropping it is a cold shutdown.
 #[derive(Debug)]

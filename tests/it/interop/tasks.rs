@@ -5,10 +5,9 @@ use std::{fmt, time::Duration};
 use celery::{prelude::*, remote_task};
 use celery_core::{exception::Exception, task::Failure, value::python};
 use jiff::Timestamp;
+use peers::Space;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
-
-use super::space::Space;
 
 #[shared_task(name = "rs.add")]
 pub(super) fn add(x: i64, y: i64) -> i64 {

@@ -11,33 +11,48 @@ use tokio::time::timeout;
 use uuid::Uuid;
 
 /// How long anything may take that is waited for: much longer than it takes.
-pub(crate) const LIMIT: Duration = Duration::from_secs(40);
+pub const LIMIT: Duration = Duration::from_secs(40);
 
 /// What a service variable of the test command says.
 ///
 /// # Panics
 ///
 /// When it is missing: a missing server is a failure, never a silent pass.
-pub(crate) fn service(name: &str) -> String {
+pub fn service(name: &str) -> String {
     env::var(name).unwrap_or_else(|_| panic!("{name} is not set: run `cargo xtask test`"))
 }
 
 /// A namespace of one test: keys, queues and settings that no other test has.
 #[derive(Clone, Debug)]
-pub(crate) struct Space {
-    pub(crate) prefix: String,
+pub struct Space {
+    /// What its keys begin with.
+    pub prefix: String,
     url: String,
     settings: Map<String, Value>,
 }
 
 impl Space {
     /// A fresh one.
-    pub(crate) fn new() -> Self {
+    #[expect(clippy::new_without_default, reason = "each is a new one, which is no default")]
+    pub fn new() -> Self {
         Self::at(&service("CELERY_TEST_REDIS_URL"), &format!("it-{}:", Uuid::new_v4().simple()))
     }
 
+    /// The one that settings are of: for a program that the test has started with them.
+    ///
+    /// # Panics
+    /// When they are not those of a namespace.
+    pub fn of(settings: &Value) -> Self {
+        let text = |value: &Value| value.as_str().expect("a test writes it").to_owned();
+        Self {
+            prefix: text(&settings["broker_transport_options"]["global_keyprefix"]),
+            url: text(&settings["broker_url"]),
+            settings: settings.as_object().expect("a test writes a map").clone(),
+        }
+    }
+
     /// That one: for a process that joins the test that started it.
-    pub(crate) fn at(url: &str, prefix: &str) -> Self {
+    pub fn at(url: &str, prefix: &str) -> Self {
         let _ = tracing_subscriber::fmt()
             .with_env_filter("info,celery=debug,celery_core=debug,celery_redis=debug")
             .with_test_writer()
@@ -54,24 +69,24 @@ impl Space {
     }
 
     /// With that setting, on both sides.
-    pub(crate) fn with(mut self, setting: &str, value: impl Into<Value>) -> Self {
+    pub fn with(mut self, setting: &str, value: impl Into<Value>) -> Self {
         self.settings.insert(setting.to_owned(), value.into());
         self
     }
 
     /// With that option of the broker's transport, on both sides.
-    pub(crate) fn with_transport_option(mut self, name: &str, value: impl Into<Value>) -> Self {
+    pub fn with_transport_option(mut self, name: &str, value: impl Into<Value>) -> Self {
         self.settings["broker_transport_options"][name] = value.into();
         self
     }
 
     /// The settings, as JSON for the Python side.
-    pub(crate) fn settings(&self) -> String {
+    pub fn settings(&self) -> String {
         Value::Object(self.settings.clone()).to_string()
     }
 
     /// A Rust app of these settings, with a server for its tasks.
-    pub(crate) fn app(&self) -> Celery {
+    pub fn app(&self) -> Celery {
         let set = |app: Builder, (name, value): (&String, &Value)| app.set(name, value.clone());
         let settings = self.settings.iter();
         settings
@@ -83,14 +98,14 @@ impl Space {
     }
 
     /// A connection of its own, since some commands block it.
-    pub(crate) async fn connect(&self) -> MultiplexedConnection {
+    pub async fn connect(&self) -> MultiplexedConnection {
         let client = Client::open(self.url.as_str()).expect("a URL of Redis");
         let config = AsyncConnectionConfig::new().set_response_timeout(None);
         client.get_multiplexed_async_connection_with_config(&config).await.expect("Redis answers")
     }
 
     /// Runs a command; `{}` in an argument stands for the namespace's prefix.
-    pub(crate) async fn redis<T: FromRedisValue>(&self, command: &str, arguments: &[&str]) -> T {
+    pub async fn redis<T: FromRedisValue>(&self, command: &str, arguments: &[&str]) -> T {
         let mut command = cmd(command);
         for argument in arguments {
             command.arg(argument.replace("{}", &self.prefix));
@@ -99,7 +114,7 @@ impl Space {
     }
 
     /// Waits until a worker has bound its queue to the exchange.
-    pub(crate) async fn declares(&self, exchange: &str) {
+    pub async fn declares(&self, exchange: &str) {
         let waiting = async {
             while self.redis::<u64>("EXISTS", &[&format!("{{}}_kombu.binding.{exchange}")]).await
                 == 0
@@ -109,31 +124,31 @@ impl Space {
     }
 
     /// Lets the task pass that waits at the gate.
-    pub(crate) async fn open(&self, gate: &str) {
+    pub async fn open(&self, gate: &str) {
         let _: u64 = self.redis("RPUSH", &[&format!("{{}}gate:{gate}"), "open"]).await;
     }
 
     /// Waits at the gate until it is opened.
-    pub(crate) async fn pass(&self, gate: &str) {
+    pub async fn pass(&self, gate: &str) {
         let opened: Option<(String, String)> =
             self.redis("BLPOP", &[&format!("{{}}gate:{gate}"), "20"]).await;
         assert!(opened.is_some(), "nobody opened the gate {gate}");
     }
 
     /// Says that a task stands at the gate.
-    pub(crate) async fn enter(&self, gate: &str) {
+    pub async fn enter(&self, gate: &str) {
         let _: u64 = self.redis("RPUSH", &[&format!("{{}}entered:{gate}"), "rust"]).await;
     }
 
     /// Waits until a task stands at the gate; returns what it says.
-    pub(crate) async fn entered(&self, gate: &str) -> String {
+    pub async fn entered(&self, gate: &str) -> String {
         let entered: Option<(String, String)> =
             self.redis("BLPOP", &[&format!("{{}}entered:{gate}"), "40"]).await;
         entered.unwrap_or_else(|| panic!("no task came to the gate {gate}")).1
     }
 
     /// Takes that many entries from the list, waiting for each.
-    pub(crate) async fn take(&self, list: &str, count: usize) -> Vec<String> {
+    pub async fn take(&self, list: &str, count: usize) -> Vec<String> {
         let mut taken = Vec::new();
         while taken.len() < count {
             let next: Option<(String, String)> =

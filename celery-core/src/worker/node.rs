@@ -1,0 +1,29 @@
+//! What the parts of a worker share.
+
+use std::{sync::Arc, time::Duration};
+
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use super::{requests::Requests, slots::Slots};
+use crate::{app::Celery, registry::Registry};
+
+/// What the parts of a worker share.
+#[derive(Debug)]
+pub(super) struct Node {
+    pub(super) app: Celery,
+    pub(super) hostname: String,
+    pub(super) began: Instant,
+    pub(super) time_limit: Option<Duration>,
+    pub(super) soft_time_limit: Option<Duration>,
+    pub(super) slots: Arc<Slots>,
+    pub(super) requests: Arc<Requests>,
+    /// Cancelled when the worker waits no longer for what runs.
+    pub(super) cold: CancellationToken,
+}
+
+impl Node {
+    pub(super) fn registry(&self) -> &Registry {
+        self.app.registry().expect("the registry was checked when the worker was made")
+    }
+}

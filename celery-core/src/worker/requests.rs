@@ -1,0 +1,166 @@
+//! The requests that a worker holds, each from its receipt to its end: what remote control shows, and acts on.
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    ops::Deref,
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
+};
+
+use jiff::Timestamp;
+
+use crate::{clock, protocol::TaskMessage};
+
+/// The requests of a worker, and how many it has begun.
+#[derive(Debug, Default)]
+pub(super) struct Requests {
+    /// In the order of their receipt.
+    held: Mutex<BTreeMap<u64, Arc<Held>>>,
+    received: AtomicU64,
+    begun: Mutex<HashMap<&'static str, u64>>,
+}
+
+/// A request that a worker holds.
+#[derive(Debug)]
+pub(super) struct Held {
+    /// The message.
+    pub(super) message: Arc<TaskMessage>,
+    /// The name of the task as it is registered.
+    task: &'static str,
+    stage: Mutex<Stage>,
+    acknowledged: AtomicBool,
+}
+
+/// How far a request has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Stage {
+    /// It waits for a slot.
+    Reserved,
+    /// It runs.
+    Active {
+        /// Since when.
+        since: Timestamp,
+        /// In which process.
+        pid: u32,
+    },
+}
+
+/// Keeps a request among those that are held, until it is dropped.
+#[derive(Debug)]
+pub(super) struct Hold {
+    requests: Arc<Requests>,
+    number: u64,
+    held: Arc<Held>,
+}
+
+impl Requests {
+    /// Adds a request that was just received.
+    pub(super) fn hold(self: &Arc<Self>, task: &'static str, message: TaskMessage) -> Hold {
+        let number = self.received.fetch_add(1, Ordering::Relaxed);
+        let held = Arc::new(Held {
+            message: Arc::new(message),
+            task,
+            stage: Mutex::new(Stage::Reserved),
+            acknowledged: AtomicBool::new(false),
+        });
+        lock(&self.held).insert(number, Arc::clone(&held));
+        Hold { requests: Arc::clone(self), number, held }
+    }
+
+    /// Those that are held, in the order of their receipt.
+    pub(super) fn all(&self) -> Vec<Arc<Held>> {
+        lock(&self.held).values().cloned().collect()
+    }
+
+    /// How many run.
+    pub(super) fn active(&self) -> usize {
+        let held = lock(&self.held);
+        held.values().filter(|held| held.stage() != Stage::Reserved).count()
+    }
+
+    /// How many requests of each task have begun.
+    pub(super) fn totals(&self) -> Vec<(&'static str, u64)> {
+        let mut totals: Vec<_> = lock(&self.begun).iter().map(|(&task, &of)| (task, of)).collect();
+        totals.sort_unstable();
+        totals
+    }
+}
+
+impl Held {
+    /// How far it has come.
+    pub(super) fn stage(&self) -> Stage {
+        *lock(&self.stage)
+    }
+
+    /// Whether its message has been acknowledged.
+    pub(super) fn is_acknowledged(&self) -> bool {
+        self.acknowledged.load(Ordering::Relaxed)
+    }
+}
+
+impl Hold {
+    /// Notes that it begins in that process.
+    pub(super) fn begin(&self, pid: u32) {
+        *lock(&self.held.stage) = Stage::Active { since: clock::now(), pid };
+        *lock(&self.requests.begun).entry(self.held.task).or_default() += 1;
+    }
+
+    /// Notes that its message has been acknowledged.
+    pub(super) fn acknowledge(&self) {
+        self.held.acknowledged.store(true, Ordering::Relaxed);
+    }
+}
+
+impl Deref for Hold {
+    type Target = Held;
+
+    fn deref(&self) -> &Held {
+        &self.held
+    }
+}
+
+impl Drop for Hold {
+    fn drop(&mut self) {
+        lock(&self.requests.held).remove(&self.number);
+    }
+}
+
+fn lock<T>(of: &Mutex<T>) -> MutexGuard<'_, T> {
+    of.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn message(id: &str) -> TaskMessage {
+        TaskMessage { id: id.to_owned(), ..TaskMessage::default() }
+    }
+
+    #[test]
+    fn a_request_is_held_until_its_end_and_counted_when_it_begins() {
+        let requests: Arc<Requests> = Arc::default();
+        let first = requests.hold("t.add", message("a"));
+        let second = requests.hold("t.add", message("b"));
+        first.begin(7);
+        let ids: Vec<_> = requests.all().iter().map(|held| held.message.id.clone()).collect();
+        assert_eq!(ids, ["a", "b"]);
+        assert_eq!(requests.active(), 1);
+        assert!(matches!(first.stage(), Stage::Active { pid: 7, .. }));
+        assert_eq!(second.stage(), Stage::Reserved);
+        drop(first);
+        assert_eq!((requests.all().len(), requests.active()), (1, 0));
+        assert_eq!(requests.totals(), [("t.add", 1)]);
+    }
+
+    #[test]
+    fn two_deliveries_of_one_task_are_two_requests() {
+        let requests: Arc<Requests> = Arc::default();
+        let first = requests.hold("t.add", message("a"));
+        let _again = requests.hold("t.add", message("a"));
+        drop(first);
+        assert_eq!(requests.all().len(), 1);
+    }
+}

@@ -1,0 +1,4 @@
+//! Workers as processes of their own: what kills them, what asks them, and what they leave behind.
+
+mod harness;
+mod stopping;
