@@ -19,6 +19,7 @@ mod request;
 mod requests;
 mod settle;
 mod slots;
+mod trace;
 mod verdict;
 
 use std::{num::NonZeroU32, sync::Arc, time::Duration};

@@ -4,9 +4,8 @@ use std::{future::pending, panic::AssertUnwindSafe, pin::Pin, time::Duration};
 
 use futures_util::FutureExt;
 use tokio::time::sleep;
-use tokio_util::sync::CancellationToken;
 
-use super::{panics, slots::Slot, verdict::Outcome};
+use super::{panics, verdict::Outcome};
 use crate::{
     arguments::Bound,
     context::Context,
@@ -25,33 +24,34 @@ pub(super) struct Limits {
     pub(super) soft: Option<Duration>,
 }
 
-/// Runs the task of the context. The slot is held for as long as the task really occupies it: a function that
+/// Runs the task of the context. `occupied` is held for as long as the task really occupies its place: a function that
 /// passes its limit cannot be stopped, and goes on until it returns.
 pub(super) async fn execute(
     task: &Registration,
     context: &Context,
     limits: Limits,
-    slot: Slot,
-    cold: &CancellationToken,
+    occupied: impl Send + 'static,
+    stopped: impl Future<Output = Outcome> + Send,
 ) -> Outcome {
     let bound = match bind(task, context) {
         Ok(bound) => bound,
         Err(error) => return Outcome::Error(error),
     };
     let mut run: Run<'_> = match task.body {
-        Body::Async(body) => Box::pin(run_async(body(context.clone(), bound), context, slot)),
-        Body::Blocking(body) => Box::pin(run_blocking(body, context.clone(), bound, slot)),
+        Body::Async(body) => Box::pin(run_async(body(context.clone(), bound), context, occupied)),
+        Body::Blocking(body) => Box::pin(run_blocking(body, context.clone(), bound, occupied)),
     };
     let hard = limit(limits.hard);
     tokio::pin!(hard);
     let soft = limit(limits.soft);
     tokio::pin!(soft);
+    tokio::pin!(stopped);
     let mut told = false;
-    let stopped = loop {
+    let broken_off = loop {
         tokio::select! {
             biased;
             outcome = &mut run => return outcome,
-            () = cold.cancelled() => break Outcome::Cancelled,
+            outcome = &mut stopped => break outcome,
             () = &mut hard => break Outcome::TimedOut(limits.hard.unwrap_or_default()),
             () = &mut soft, if !told => {
                 told = true;
@@ -64,7 +64,7 @@ pub(super) async fn execute(
     // A function cannot be stopped, but may look.
     context.ask_to_stop();
     panics::discard(run);
-    stopped
+    broken_off
 }
 
 /// A task under way.
@@ -81,7 +81,7 @@ fn bind(task: &Registration, context: &Context) -> Result<Bound, TaskError> {
 async fn run_async(
     body: impl Future<Output = Result<Value, TaskError>>,
     context: &Context,
-    _slot: Slot,
+    _occupied: impl Send,
 ) -> Outcome {
     match AssertUnwindSafe(context.scope(body)).catch_unwind().await {
         Ok(result) => outcome(result),
@@ -93,10 +93,10 @@ async fn run_blocking(
     body: fn(Context, Bound) -> Result<Value, TaskError>,
     context: Context,
     bound: Bound,
-    slot: Slot,
+    occupied: impl Send + 'static,
 ) -> Outcome {
     let run = move || {
-        let _slot = slot;
+        let _occupied = occupied;
         let called = AssertUnwindSafe(|| context.scope_sync(|| body(context.clone(), bound)));
         std::panic::catch_unwind(called)
             .unwrap_or_else(|payload| Err(panics::failure(&*payload).into()))

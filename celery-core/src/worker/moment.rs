@@ -56,6 +56,11 @@ pub(super) enum Moment<'a> {
     Rejected(&'a Reject),
     /// It was stopped with the worker, for another one to run.
     Cancelled,
+    /// It was terminated while it ran, as somebody asked.
+    Terminated {
+        /// With the signal of that number.
+        signal: i32,
+    },
     /// No task of its name is registered here.
     Unregistered,
 }
@@ -99,6 +104,9 @@ impl Node {
             }
             Moment::Cancelled => {
                 tracing::warn!(target: "celery::worker", "Task {name}[{id}] stopped with the worker");
+            }
+            Moment::Terminated { signal } => {
+                tracing::info!(target: "celery::worker", "Task {name}[{id}] terminated with signal {signal}");
             }
             Moment::Unregistered => {
                 tracing::error!(target: "celery::worker", "Task {name}[{id}] is not registered in this worker, whose banner lists the tasks that are; the message is quarantined");

@@ -10,14 +10,15 @@ use jiff::tz::TimeZone;
 
 use super::{
     admit::{Admission, Candidate, admit},
-    execute::{self, Limits},
+    execute::Limits,
     moment::Moment,
     node::Node,
     refuse::{expire, refuse, refuse_unregistered},
     requests::Hold,
     settle::carry_out,
     slots::Slot,
-    verdict::{self, Facts, Outcome, Verdict},
+    trace::trace,
+    verdict::Outcome,
 };
 use crate::{
     broker::{Delivery, Settlement},
@@ -27,7 +28,6 @@ use crate::{
     options::Options,
     protocol::TaskMessage,
     registry::Registration,
-    repr,
     state::State,
 };
 
@@ -128,10 +128,8 @@ impl Request {
                 );
             }
         }
-        let began = tokio::time::Instant::now();
-        let outcome = execute::execute(&task, &context, rules.limits, slot, &node.cold).await;
-        let verdict = decide(&task.options, context.request(), outcome);
-        let settlement = carry_out(&node, &context, rules, verdict, began.elapsed()).await;
+        let traced = trace(&task, &context, rules.limits, slot, broken_off(&node, &hold)).await;
+        let settlement = carry_out(&node, &context, rules, traced).await;
         if let Some(delivery) = late {
             settle(delivery, settlement).await;
         }
@@ -214,21 +212,12 @@ fn admission(message: &TaskMessage) -> Admission {
     admit(candidate, clock::now())
 }
 
-fn decide(options: &Options, message: &TaskMessage, outcome: Outcome) -> Verdict {
-    let exhausted = || {
-        let (args, kwargs) = (
-            repr::args(&message.args, &Default::default()),
-            repr::kwargs(&message.kwargs, &Default::default()),
-        );
-        format!("Can't retry {}[{}] args:{args} kwargs:{kwargs}", message.task, message.id)
-    };
-    let facts = Facts {
-        options,
-        retries: message.headers.retries,
-        now: clock::now(),
-        exhausted: &exhausted,
-    };
-    verdict::decide(outcome, facts, |full| fastrand::u64(0..=full))
+/// With which outcome a run is broken off, if it ever is.
+async fn broken_off(node: &Node, hold: &Hold) -> Outcome {
+    tokio::select! {
+        () = node.cold.cancelled() => Outcome::Cancelled,
+        signal = hold.termination() => Outcome::Terminated(signal),
+    }
 }
 
 async fn has_succeeded(node: &Node, id: &str) -> bool {

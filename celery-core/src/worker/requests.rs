@@ -5,11 +5,12 @@ use std::{
     ops::Deref,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicBool, AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicI32, AtomicU64, Ordering},
     },
 };
 
 use jiff::Timestamp;
+use tokio::sync::Notify;
 
 use crate::{clock, protocol::TaskMessage};
 
@@ -31,6 +32,14 @@ pub(super) struct Held {
     task: &'static str,
     stage: Mutex<Stage>,
     acknowledged: AtomicBool,
+    termination: Termination,
+}
+
+/// How a request is asked to end before its time: a signal, and who waits for one.
+#[derive(Debug, Default)]
+struct Termination {
+    signal: AtomicI32,
+    asked: Notify,
 }
 
 /// How far a request has come.
@@ -64,6 +73,7 @@ impl Requests {
             task,
             stage: Mutex::new(Stage::Reserved),
             acknowledged: AtomicBool::new(false),
+            termination: Termination::default(),
         });
         lock(&self.held).insert(number, Arc::clone(&held));
         Hold { requests: Arc::clone(self), number, held }
@@ -98,6 +108,15 @@ impl Held {
     pub(super) fn is_acknowledged(&self) -> bool {
         self.acknowledged.load(Ordering::Relaxed)
     }
+
+    /// Asks for the run to be terminated with the signal of that number: now, or else as soon as it begins.
+    ///
+    /// An `async` task is dropped at its next `await`, and the child process of a task is sent the signal. A function
+    /// that runs inside the worker is asked to stop; it is recorded as terminated, and goes on until it returns.
+    pub(super) fn terminate(&self, signal: i32) {
+        self.termination.signal.store(signal, Ordering::Relaxed);
+        self.termination.asked.notify_one();
+    }
 }
 
 impl Hold {
@@ -105,6 +124,15 @@ impl Hold {
     pub(super) fn begin(&self, pid: u32) {
         *lock(&self.held.stage) = Stage::Active { since: clock::now(), pid };
         *lock(&self.requests.begun).entry(self.held.task).or_default() += 1;
+    }
+
+    /// Waits until it is asked to be terminated; returns the number of the signal. What was asked for earlier counts.
+    ///
+    /// # Cancel safety
+    /// Cancel safe.
+    pub(super) async fn termination(&self) -> i32 {
+        self.termination.asked.notified().await;
+        self.termination.signal.load(Ordering::Relaxed)
     }
 
     /// Notes that its message has been acknowledged.
@@ -133,6 +161,8 @@ fn lock<T>(of: &Mutex<T>) -> MutexGuard<'_, T> {
 
 #[cfg(test)]
 mod tests {
+    use futures_util::FutureExt;
+
     use super::*;
 
     fn message(id: &str) -> TaskMessage {
@@ -153,6 +183,16 @@ mod tests {
         drop(first);
         assert_eq!((requests.all().len(), requests.active()), (1, 0));
         assert_eq!(requests.totals(), [("t.add", 1)]);
+    }
+
+    #[test]
+    fn a_request_that_is_terminated_before_it_begins_is_terminated_when_it_does() {
+        let requests: Arc<Requests> = Arc::default();
+        let hold = requests.hold("t.add", message("a"));
+        assert!(hold.termination().now_or_never().is_none());
+        requests.all()[0].terminate(9);
+        assert_eq!(hold.termination().now_or_never(), Some(9));
+        assert!(hold.termination().now_or_never().is_none());
     }
 
     #[test]

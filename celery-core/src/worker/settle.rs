@@ -1,13 +1,12 @@
 //! Carries out a verdict: stores the result, publishes what follows, and says how a late delivery is to be settled.
 
-use std::time::Duration;
-
 use super::{
     follow,
     moment::Moment,
     node::Node,
     patience::Undone,
     request::Rules,
+    trace::Traced,
     verdict::{Again, Cause, Verdict},
 };
 use crate::{
@@ -26,13 +25,13 @@ pub(super) async fn carry_out(
     node: &Node,
     context: &Context,
     rules: Rules,
-    verdict: Verdict,
-    took: Duration,
+    traced: Traced,
 ) -> Settlement {
     let message = context.request();
-    match verdict {
+    match traced.verdict {
         Verdict::Succeed(value) => {
-            node.tell(message, &Moment::Succeeded { result: &value, runtime: took });
+            let runtime = traced.runtime;
+            node.tell(message, &Moment::Succeeded { result: &value, runtime });
             succeed(node, context, rules, value).await.unwrap_or(Settlement::HandBack)
         }
         Verdict::Fail(failure, cause) => {
@@ -63,6 +62,11 @@ pub(super) async fn carry_out(
         Verdict::HandBack => {
             node.tell(message, &Moment::Cancelled);
             Settlement::HandBack
+        }
+        Verdict::Revoke(signal) => {
+            node.tell(message, &Moment::Terminated { signal });
+            let exception = Exception::new("TaskRevokedError", "celery.exceptions", "terminated");
+            revoke(node, context, rules, exception).await.unwrap_or(Settlement::HandBack)
         }
     }
 }
@@ -137,6 +141,20 @@ async fn fail(
         Cause::TimeLimit if !rules.acks_on_timeout => Settlement::Requeue,
         Cause::Error | Cause::TimeLimit => Settlement::Ack,
     })
+}
+
+async fn revoke(
+    node: &Node,
+    context: &Context,
+    rules: Rules,
+    exception: Exception,
+) -> Result<Settlement, Stopped> {
+    if rules.stores_errors {
+        let (result, children) = (exception.to_value(), context.children());
+        go_on(node.store(context, State::Revoked, result, None, children).await)?;
+        store_rest(node, context.request(), State::Revoked, &exception, None).await?;
+    }
+    Ok(Settlement::Ack)
 }
 
 async fn try_again(

@@ -23,6 +23,8 @@ pub(super) enum Outcome {
     TimedOut(Duration),
     /// The task was stopped because the worker stops at once.
     Cancelled,
+    /// The task was terminated on request, with the signal of that number.
+    Terminated(i32),
 }
 
 /// What is to be done.
@@ -40,6 +42,8 @@ pub(super) enum Verdict {
     Reject(Reject),
     /// Leave the message to another worker.
     HandBack,
+    /// Store that the task was revoked while it ran, with the signal of that number.
+    Revoke(i32),
 }
 
 /// What a failure comes from, which decides whether a late message is acknowledged.
@@ -81,6 +85,7 @@ pub(super) fn decide(
     match outcome {
         Outcome::Returned(value) => Verdict::Succeed(value),
         Outcome::Cancelled => Verdict::HandBack,
+        Outcome::Terminated(signal) => Verdict::Revoke(signal),
         Outcome::TimedOut(limit) => {
             let seconds = Value::Number(seconds(limit.as_secs_f64()));
             Verdict::Fail(
@@ -147,6 +152,7 @@ mod tests {
             Verdict::Ignore => "ignore".to_owned(),
             Verdict::Reject(reject) => format!("reject requeue={}", reject.requeue),
             Verdict::HandBack => "hand back".to_owned(),
+            Verdict::Revoke(signal) => format!("revoke {signal}"),
         }
     }
 
@@ -162,6 +168,7 @@ mod tests {
         check_all(&[
             (Outcome::Returned(json!(3)), "succeed 3"),
             (Outcome::Cancelled, "hand back"),
+            (Outcome::Terminated(15), "revoke 15"),
             (Outcome::TimedOut(Duration::from_secs(2)), "fail TimeLimitExceeded: 2 TimeLimit"),
             (Outcome::Error(TaskError::Ignore), "ignore"),
             (Outcome::Error(Reject::requeue("later").into()), "reject requeue=true"),
@@ -178,6 +185,7 @@ mod tests {
                 Outcome::Error(error) => Outcome::Error(error.clone()),
                 Outcome::TimedOut(limit) => Outcome::TimedOut(*limit),
                 Outcome::Cancelled => Outcome::Cancelled,
+                Outcome::Terminated(signal) => Outcome::Terminated(*signal),
             };
             assert_eq!(check(outcome, Options::new(), 0), *expected);
         }

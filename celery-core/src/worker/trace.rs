@@ -1,0 +1,55 @@
+//! One run of a task, from its start to what follows from it: the step that every pool takes, in whichever process.
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::{
+    execute::{self, Limits},
+    verdict::{self, Facts, Outcome, Verdict},
+};
+use crate::{
+    clock, context::Context, options::Options, protocol::TaskMessage, registry::Registration, repr,
+};
+
+/// A run that is over.
+#[derive(Debug)]
+pub(super) struct Traced {
+    /// What is to be done.
+    pub(super) verdict: Verdict,
+    /// How long the task ran.
+    pub(super) runtime: Duration,
+}
+
+/// Runs the task of the context and decides what follows. `occupied` is held for as long as the task really occupies
+/// its place, and `stopped` says with which outcome the run is broken off, if it ever is.
+pub(super) async fn trace(
+    task: &Registration,
+    context: &Context,
+    limits: Limits,
+    occupied: impl Send + 'static,
+    stopped: impl Future<Output = Outcome> + Send,
+) -> Traced {
+    let began = Instant::now();
+    let outcome = execute::execute(task, context, limits, occupied, stopped).await;
+    let verdict = decide(&task.options, context.request(), outcome);
+    Traced { verdict, runtime: began.elapsed() }
+}
+
+/// What follows from an outcome, by the options of the task.
+pub(super) fn decide(options: &Options, message: &TaskMessage, outcome: Outcome) -> Verdict {
+    let exhausted = || {
+        let (args, kwargs) = (
+            repr::args(&message.args, &Default::default()),
+            repr::kwargs(&message.kwargs, &Default::default()),
+        );
+        format!("Can't retry {}[{}] args:{args} kwargs:{kwargs}", message.task, message.id)
+    };
+    let facts = Facts {
+        options,
+        retries: message.headers.retries,
+        now: clock::now(),
+        exhausted: &exhausted,
+    };
+    verdict::decide(outcome, facts, |full| fastrand::u64(0..=full))
+}
