@@ -27,6 +27,9 @@ use std::{num::NonZeroU32, sync::Arc, time::Duration};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+pub use self::control::{
+    Answer, ArgumentType, Command, CommandError, CommandKind, Panel, Run, commands,
+};
 use self::{node::Node, slots::Slots};
 use crate::{
     app::Celery,

@@ -1,16 +1,26 @@
-//! Answers remote control: one loop that listens for requests and replies. What is answered is in [`commands`].
+//! Answers remote control: one loop that listens for requests and replies. What is answered is in
+//! [`commands`]: a table of commands, each a function of the [`Panel`] and its bound arguments.
+//!
+//! Commands run one after the other, so that one sees what the one before it did.
 
+mod command;
 mod commands;
 mod inspect;
 mod operate;
+mod panel;
+#[cfg(test)]
+mod tests;
 
 use std::{sync::Arc, time::Duration};
-
-use self::commands::{COMMANDS, Panel};
 
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
+pub use self::{
+    command::{Answer, ArgumentType, Command, CommandError, CommandKind, Run},
+    commands::all as commands,
+    panel::Panel,
+};
 use super::{Shutdown, node::Node};
 use crate::{
     broker::{BrokerError, Exchange, Publication, Subscription},
@@ -90,11 +100,14 @@ async fn listen(panel: &Panel, subscription: &mut dyn Subscription) -> BrokerErr
 /// What is answered, or nothing where the command has no reply.
 async fn answer(panel: &Panel, request: &Request) -> Option<Value> {
     let method = request.method.as_str();
-    let Some(command) = COMMANDS.iter().find(|command| command.is_called(method)) else {
-        tracing::error!(method, "no such remote control command");
-        return Some(serde_json::json!({ "error": format!("KeyError('{method}')") }));
+    let answer = match commands::find(method) {
+        Some(command) => command.call(panel, request.arguments.clone()).await,
+        None => Err(CommandError::new("KeyError", method)),
     };
-    (command.run)(panel, &request.arguments).await
+    answer.unwrap_or_else(|error| {
+        tracing::error!(target: "celery::worker", "pidbox command error: {error}");
+        Some(serde_json::json!({ "error": error.to_string() }))
+    })
 }
 
 async fn reply(node: &Node, request: &Request, value: Value) -> Result<(), Error> {

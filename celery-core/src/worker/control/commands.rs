@@ -1,55 +1,63 @@
 //! The commands of remote control, by name.
 
-use std::sync::Arc;
-
-use super::{inspect, operate};
-use crate::{
-    transport::BoxFuture,
-    value::{Map, Value},
-    worker::{Shutdown, node::Node},
+use super::{
+    command::{Command, Run},
+    inspect, operate,
 };
+use crate::arguments::Parameter;
 
-/// What a command is given: the worker.
-pub(super) struct Panel {
-    pub(super) node: Arc<Node>,
-    pub(super) shutdown: Shutdown,
+const fn required(name: &'static str) -> Parameter {
+    Parameter::required(name)
 }
 
-/// A command.
-pub(super) struct Command {
-    name: &'static str,
-    /// The name that it had before Celery 3.
-    alias: Option<&'static str>,
-    /// Runs it on its keyword arguments. What it returns is the reply; nothing is none.
-    pub(super) run: for<'a> fn(&'a Panel, &'a Map) -> BoxFuture<'a, Option<Value>>,
+const fn optional(name: &'static str) -> Parameter {
+    Parameter::optional(name)
 }
 
-impl Command {
-    pub(super) fn is_called(&self, name: &str) -> bool {
-        self.name == name || self.alias == Some(name)
-    }
+/// An `async fn(&Panel, Bound) -> Answer` as a plain function.
+macro_rules! run {
+    ($function:path) => {{
+        const RUN: Run = |panel, given| Box::pin($function(panel, given));
+        RUN
+    }};
 }
 
-/// Lays out rows: `"name" or "alias" => function;`.
-macro_rules! commands {
-    (@alias) => { None };
-    (@alias $alias:literal) => { Some($alias) };
-    ($($name:literal $(or $alias:literal)? => $function:path;)*) => {
-        &[$(Command {
-            name: $name,
-            alias: commands!(@alias $($alias)?),
-            run: |panel, arguments| Box::pin($function(panel, arguments)),
-        }),*]
-    };
+/// Celery's own, each with Celery's parameters and words.
+pub(super) const COMMANDS: &[Command] = &[
+    Command::inspect("active", run!(inspect::active))
+        .alias("dump_active")
+        .help("List of tasks currently being executed.")
+        .parameters(&[optional("safe")]),
+    Command::inspect("clock", run!(inspect::clock)).help("Get current logical clock value."),
+    Command::inspect("hello", run!(inspect::hello))
+        .help("Request mingle sync-data.")
+        .parameters(&[required("from_node"), optional("revoked")])
+        .hidden(),
+    Command::inspect("ping", run!(inspect::ping)).help("Ping worker(s)."),
+    Command::inspect("registered", run!(inspect::registered))
+        .alias("dump_tasks")
+        .help("List of registered tasks.")
+        .parameters(&[optional("taskinfoitems"), optional("builtins")])
+        .variadic("taskinfoitems")
+        .signature("[attr1 [attr2 [... [attrN]]]]"),
+    Command::inspect("reserved", run!(inspect::reserved))
+        .alias("dump_reserved")
+        .help("List of currently reserved tasks, not including scheduled/active."),
+    Command::control("shutdown", run!(operate::shutdown))
+        .help("Shutdown worker(s).")
+        .parameters(&[optional("msg")]),
+];
+
+/// The command of that name.
+pub(super) fn find(name: &str) -> Option<&'static Command> {
+    all().find(|command| command.is_called(name))
 }
 
-/// All of them.
-pub(super) const COMMANDS: &[Command] = commands! {
-    "ping" => inspect::ping;
-    "registered" or "dump_tasks" => inspect::registered;
-    "active" or "dump_active" => inspect::active;
-    "reserved" or "dump_reserved" => inspect::reserved;
-    "clock" => inspect::clock;
-    "hello" => inspect::hello;
-    "shutdown" => operate::shutdown;
-};
+/// All commands of this program: Celery's own, and those of `#[control_command]` and `#[inspect_command]`.
+///
+/// One of the program goes before one of Celery's that has the same name.
+pub fn all() -> impl Iterator<Item = &'static Command> {
+    inventory::iter::<Command>().chain(COMMANDS)
+}
+
+inventory::collect!(Command);

@@ -3,39 +3,44 @@
 use jiff::Timestamp;
 use serde_json::json;
 
-use super::commands::Panel;
+use super::{
+    command::{Answer, ok},
+    panel::Panel,
+};
 use crate::{
+    arguments::Bound,
     options::Options,
     repr,
-    value::{Map, Value},
+    value::Value,
     worker::requests::{Held, Stage},
 };
 
-pub(super) async fn ping(_: &Panel, _: &Map) -> Option<Value> {
-    Some(json!({ "ok": "pong" }))
+pub(super) async fn ping(_: &Panel, _: Bound) -> Answer {
+    ok("pong")
 }
 
-pub(super) async fn clock(panel: &Panel, _: &Map) -> Option<Value> {
-    Some(json!({ "clock": panel.node.app.clock().value() }))
+pub(super) async fn clock(panel: &Panel, _: Bound) -> Answer {
+    Ok(Some(json!({ "clock": panel.node.app.clock().value() })))
 }
 
 /// A worker that starts asks the others what they know. Nothing is revoked here.
-pub(super) async fn hello(panel: &Panel, arguments: &Map) -> Option<Value> {
+pub(super) async fn hello(panel: &Panel, mut given: Bound) -> Answer {
     let node = &panel.node;
-    let is_itself =
-        arguments.get("from_node").and_then(Value::as_str) == Some(node.hostname.as_str());
-    (!is_itself).then(|| json!({ "revoked": [], "clock": node.app.clock().forward() }))
+    if given.take::<Value>(0)?.as_str() == Some(node.hostname.as_str()) {
+        return Ok(Some(Value::Null));
+    }
+    Ok(Some(json!({ "revoked": [], "clock": node.app.clock().forward() })))
 }
 
 /// The requests that run; with `safe`, their arguments as they are shown in logs.
-pub(super) async fn active(panel: &Panel, arguments: &Map) -> Option<Value> {
-    let safe = arguments.get("safe").is_some_and(|safe| *safe == Value::Bool(true));
-    Some(requests(panel, safe, |stage| stage != Stage::Reserved))
+pub(super) async fn active(panel: &Panel, mut given: Bound) -> Answer {
+    let safe = given.take::<Option<bool>>(0)?.unwrap_or(false);
+    Ok(Some(requests(panel, safe, |stage| stage != Stage::Reserved)))
 }
 
 /// The requests that wait for a slot.
-pub(super) async fn reserved(panel: &Panel, _: &Map) -> Option<Value> {
-    Some(requests(panel, false, |stage| stage == Stage::Reserved))
+pub(super) async fn reserved(panel: &Panel, _: Bound) -> Answer {
+    Ok(Some(requests(panel, false, |stage| stage == Stage::Reserved)))
 }
 
 fn requests(panel: &Panel, safe: bool, wanted: impl Fn(Stage) -> bool) -> Value {
@@ -86,11 +91,9 @@ fn seconds(at: Timestamp) -> f64 {
 }
 
 /// The names of the tasks, with the attributes asked for behind them, as Celery shows them.
-pub(super) async fn registered(panel: &Panel, arguments: &Map) -> Option<Value> {
-    let items: Vec<_> = match arguments.get("taskinfoitems") {
-        Some(Value::Array(items)) => items.iter().filter_map(Value::as_str).collect(),
-        _ => Vec::new(),
-    };
+pub(super) async fn registered(panel: &Panel, mut given: Bound) -> Answer {
+    let items = given.take::<Option<Vec<Value>>>(0)?.unwrap_or_default();
+    let items: Vec<_> = items.iter().filter_map(Value::as_str).collect();
     let show = |name: &str, options: &Options| {
         let shown: Vec<_> = items
             .iter()
@@ -99,7 +102,7 @@ pub(super) async fn registered(panel: &Panel, arguments: &Map) -> Option<Value> 
         if shown.is_empty() { name.to_owned() } else { format!("{name} [{}]", shown.join(" ")) }
     };
     let tasks = panel.node.registry().iter();
-    Some(tasks.map(|task| Value::from(show(task.name, &task.options))).collect())
+    Ok(Some(tasks.map(|task| Value::from(show(task.name, &task.options))).collect()))
 }
 
 /// An attribute of a task under Celery's name, where it is set.
