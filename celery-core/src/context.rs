@@ -202,6 +202,31 @@ pub struct MissingState {
     type_name: &'static str,
 }
 
+/// The type of a state that a task takes, by which a worker sees before it starts whether its app has it.
+#[derive(Clone, Copy)]
+pub struct StateType {
+    id: fn() -> TypeId,
+    name: fn() -> &'static str,
+}
+
+impl StateType {
+    /// The type `T`.
+    pub const fn of<T: 'static>() -> Self {
+        Self { id: TypeId::of::<T>, name: type_name::<T> }
+    }
+
+    /// Its name, with its path.
+    pub fn name(&self) -> &'static str {
+        (self.name)()
+    }
+}
+
+impl fmt::Debug for StateType {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
 /// What an app keeps for its tasks, by type.
 #[derive(Clone, Default)]
 pub(crate) struct StateMap {
@@ -211,6 +236,11 @@ pub(crate) struct StateMap {
 impl StateMap {
     pub(crate) fn insert<T: Clone + Send + Sync + 'static>(&mut self, value: T) {
         self.values.insert(TypeId::of::<T>(), Arc::new(value));
+    }
+
+    /// Whether there is one of that type.
+    pub(crate) fn has(&self, wanted: &StateType) -> bool {
+        self.values.contains_key(&(wanted.id)())
     }
 
     fn get<T: Clone + 'static>(&self) -> Option<T> {

@@ -10,7 +10,7 @@ pub use crate::{
     __celery_task_name as task_name,
     app::Celery,
     arguments::{Bound, Parameter},
-    context::Context,
+    context::{Context, StateType},
     error::Error,
     options::{ErrorType, Options},
     registry::{Body, Registration},

@@ -9,7 +9,7 @@ use std::{
 
 use crate::{
     arguments::{Bound, Parameter},
-    context::Context,
+    context::{Context, StateMap, StateType},
     options::Options,
     task::TaskError,
     transport::BoxFuture,
@@ -27,6 +27,8 @@ pub struct Registration {
     pub options: Options,
     /// Its parameters, in order, state not among them.
     pub parameters: &'static [Parameter],
+    /// The types of its `#[state]` parameters.
+    pub states: &'static [StateType],
     /// The body.
     pub body: Body,
     /// The app that it belongs to, for `#[task(app = …)]`; `None` is every app.
@@ -151,6 +153,20 @@ impl Registry {
         self.tasks.values()
     }
 
+    /// Checks that the tasks find what they take of the state of their app.
+    ///
+    /// # Errors
+    /// [`RegistryError::MissingState`] lists every task and type.
+    pub(crate) fn check_state(&self, state: &StateMap) -> Result<(), RegistryError> {
+        let lacking = |task: &Registration| {
+            let name = task.name;
+            let types = task.states.iter().filter(|wanted| !state.has(wanted));
+            types.map(move |wanted| (name, wanted.name())).collect::<Vec<_>>()
+        };
+        let missing: Vec<_> = self.iter().flat_map(lacking).collect();
+        if missing.is_empty() { Ok(()) } else { Err(RegistryError::MissingState { missing }) }
+    }
+
     /// All names, sorted.
     pub fn names(&self) -> impl Iterator<Item = &'static str> {
         self.tasks.keys().copied()
@@ -181,4 +197,17 @@ pub enum RegistryError {
         /// Their names.
         crates: String,
     },
+    /// Tasks take a `#[state]` that the app does not have.
+    #[error(
+        "tasks take a state that the app does not have; add `.state(…)` with one of the type where the app is built:{}",
+        listed(.missing)
+    )]
+    MissingState {
+        /// The name of each task, and of the type that it takes.
+        missing: Vec<(&'static str, &'static str)>,
+    },
+}
+
+fn listed(missing: &[(&str, &str)]) -> String {
+    missing.iter().map(|(task, state)| format!("\n- `{task}` takes `{state}`")).collect()
 }

@@ -79,10 +79,11 @@ impl Worker {
     /// A worker of the app.
     ///
     /// # Errors
-    /// [`Error::Registry`] when the tasks of the program contradict each other; [`Error::Call`] when a queue is
+    /// [`Error::Registry`] when the tasks of the program contradict each other, or take a `#[state]` that the app does not
+    /// have; [`Error::Call`] when a queue is
     /// unknown, or none is left to consume.
     pub fn new(app: &Celery, options: WorkerOptions) -> Result<Self, Error> {
-        app.registry()?;
+        app.registry()?.check_state(app.state_map())?;
         let config = &app.config().worker;
         let queues = choose_queues(app, options.queues, &options.exclude_queues)?;
         let cores = || std::thread::available_parallelism().map_or(1, usize::from);

@@ -238,6 +238,10 @@ fn registration(args: &Args, task: &TaskFn) -> TokenStream {
         },
     };
     let takes = quote! { #(#takes)* };
+    let states =
+        task.parameters.iter().filter(|parameter| matches!(parameter.role, Role::State(_)));
+    let states = states
+        .map(|Parameter { ty, .. }| quote_spanned! {ty.span()=> #private::StateType::of::<#ty>() });
     // A task without parameters that are read has no use for what it is given.
     let unused = quote! { let _ = (&#context, &mut #bound); };
     let body = if task.sig.asyncness.is_some() {
@@ -269,6 +273,7 @@ fn registration(args: &Args, task: &TaskFn) -> TokenStream {
                 module: ::core::module_path!(),
                 options: <Self as #private::Task>::OPTIONS,
                 parameters: <Self as #private::Task>::PARAMETERS,
+                states: &[#(#states),*],
                 body: #private::Body::#body,
                 app: #app,
             };

@@ -7,6 +7,7 @@ mod faulty;
 mod log;
 mod probe;
 mod raw;
+mod states;
 
 use std::{
     sync::{
@@ -27,7 +28,7 @@ use celery::{
 use serde_json::{Value, json};
 use tokio::task::JoinHandle;
 
-pub(super) use self::{faulty::faulty, log::Log, probe::Probe, raw::push_raw};
+pub(super) use self::{faulty::faulty, log::Log, probe::Probe, raw::push_raw, states::app};
 
 /// How long a test waits for what must come, retries and countdowns of days included: no time when it is paused.
 const LIMIT: Duration = Duration::from_secs(7 * 24 * 3600);
@@ -71,7 +72,7 @@ impl Circle {
     /// With whatever broker and backend the builder is given.
     pub(super) fn build(urls: impl FnOnce(Builder) -> Builder, settings: &Value) -> Self {
         let probe = Probe::default();
-        let builder = Celery::builder("circle").environment_from([]).state(probe.clone());
+        let builder = states::with_states(Celery::builder("circle"), &probe).environment_from([]);
         let builder = urls(builder).config_from_object(settings, "").expect("a map of settings");
         let app = builder.build().expect("settings that are right");
         Self { app, probe, prefix: String::new() }

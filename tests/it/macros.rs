@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use celery::{__private::Body, Celery, Context, Task, TaskError};
+use celery::{__private::Body, Celery, Context, Task, TaskError, Worker, WorkerOptions};
 use celery_core::{
     arguments::{Bound, Parameter},
     options::ErrorType,
@@ -14,6 +14,7 @@ use serde_json::{Map, Value, json};
 
 mod tasks;
 
+pub(crate) use tasks::Database;
 use tasks::*;
 
 fn app() -> Celery {
@@ -205,6 +206,24 @@ async fn state_that_the_app_lacks_is_named_with_the_remedy() {
     let Err(TaskError::Failed(failed)) = body(context, bound).await else { panic!("no failure") };
     assert_eq!(failed.exception.exc_type, "MissingState");
     assert!(failed.exception.message().contains("add `.state(…)`"), "{}", failed.exception);
+}
+
+#[test]
+fn a_worker_whose_tasks_lack_a_state_does_not_start_and_names_them_all() {
+    let app = Celery::builder("stateless").broker("memory://stateless").build().unwrap();
+    let error = Worker::new(&app, WorkerOptions::default()).unwrap_err().to_string();
+    let (remedy, list) = error.split_once('\n').unwrap();
+    assert!(remedy.contains("add `.state(…)`"), "{error}");
+    let listed: Vec<_> = list.lines().collect();
+    assert!(listed.contains(&"- `proj.mail.welcome` takes `it::macros::tasks::Database`"));
+    assert!(listed.contains(&"- `it.tasks.soft` takes `it::harness::probe::Probe`"));
+    assert!(!error.contains("it.tasks.add"), "{error}");
+    let app = tasks::app();
+    let error = Worker::new(&app, WorkerOptions::default()).unwrap_err().to_string();
+    assert!(
+        error.contains("proj.mail.welcome"),
+        "a task of the program, whatever the app: {error}"
+    );
 }
 
 #[test]

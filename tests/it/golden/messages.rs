@@ -18,6 +18,7 @@ use super::{
     capture, neutral,
     tasks::{Add, Echo, Mul, OnErrNew, Xsum},
 };
+use crate::harness::app;
 
 /// Keys with their type, and what is in those that are sets.
 type Keys = BTreeMap<String, (String, BTreeSet<String>)>;
@@ -26,7 +27,7 @@ type Keys = BTreeMap<String, (String, BTreeSet<String>)>;
 async fn check(name: &str, call: Signature<Untyped>) {
     let golden = capture(&format!("msg/{name}"));
     let space = Space::new();
-    let app = space.app();
+    let app = app(&space);
     call.with_app(&app).send().await.unwrap_or_else(|error| panic!("{name}: {error}"));
 
     let key = golden["messages"][0]["key"].as_str().unwrap();

@@ -12,6 +12,7 @@ use super::{
     capture, neutral,
     tasks::{Echo, Fail, HardLimited, RetryExhaust, RetryOnce, RunAdd, SoftLimited, Tracked},
 };
+use crate::harness::app;
 use crate::interop::rust::{RustWorker, options};
 
 /// The recorded document, where the case is one.
@@ -64,7 +65,7 @@ async fn stored(space: &Space, app: &Celery, call: Signature<Untyped>, state: &s
 async fn every_state_is_stored_as_celery_stores_it() {
     let golden = capture("results/states");
     let space = Space::new();
-    let app = space.app();
+    let app = app(&space);
     let _worker = RustWorker::start(&app, &["celery"], 8);
     let check = async |case: &str, call: Signature<Untyped>, state: &str| {
         let ours = stored(&space, &app, call, state).await;
@@ -91,7 +92,7 @@ async fn every_state_is_stored_as_celery_stores_it() {
 async fn an_extended_result_is_stored_as_celery_stores_it() {
     let golden = capture("results/extended");
     let space = Space::new().with("result_extended", true);
-    let app = space.app();
+    let app = app(&space);
     let hostname = Some("w1@wirehost".to_owned());
     let worker = RustWorker::with(&app, WorkerOptions { hostname, ..options(&["celery"], 2) });
     let check = async |case: &str, call: Signature<Untyped>, state: &str| {

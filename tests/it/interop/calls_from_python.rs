@@ -4,6 +4,7 @@ use peers::{PythonWorker, Report, Space, scenario};
 use serde_json::json;
 
 use super::rust::RustWorker;
+use crate::harness::app;
 
 fn at_least(report: &Report, case: &str, least: f64) {
     report.check(case, &json!({ "state": "SUCCESS" }));
@@ -14,7 +15,7 @@ fn at_least(report: &Report, case: &str, least: f64) {
 #[tokio::test(flavor = "multi_thread")]
 async fn every_way_of_calling_in_python_reaches_a_rust_worker() {
     let space = Space::new().with("task_default_queue", "rs").with("timezone", "Asia/Tokyo");
-    let worker = RustWorker::start(&space.app(), &["rs"], 8);
+    let worker = RustWorker::start(&app(&space), &["rs"], 8);
     let report = scenario(&space, "calls").await;
 
     for case in [
@@ -100,7 +101,7 @@ async fn every_way_of_calling_in_python_reaches_a_rust_worker() {
 #[tokio::test(flavor = "multi_thread")]
 async fn python_sees_how_the_tasks_of_a_rust_worker_end() {
     let space = Space::new().with("task_default_queue", "rs");
-    let worker = RustWorker::start(&space.app(), &["rs"], 8);
+    let worker = RustWorker::start(&app(&space), &["rs"], 8);
     let report = scenario(&space, "states").await;
     let raises = |case: &str, class: &str, module: &str, args: serde_json::Value| {
         let fields = json!({ "state": "FAILURE", "/raised/class": class, "/raised/module": module, "/raised/args": args });
@@ -153,7 +154,7 @@ async fn python_sees_how_the_tasks_of_a_rust_worker_end() {
 #[tokio::test(flavor = "multi_thread")]
 async fn pythons_own_types_survive_the_way_through_a_rust_worker() {
     let space = Space::new().with("task_default_queue", "rs");
-    let worker = RustWorker::start(&space.app(), &["rs"], 4);
+    let worker = RustWorker::start(&app(&space), &["rs"], 4);
     let report = scenario(&space, "values").await;
     for case in ["untouched", "typed"] {
         for kind in ["aware", "naive", "day", "hour", "price", "id", "text", "binary"] {
@@ -169,7 +170,7 @@ async fn pythons_own_types_survive_the_way_through_a_rust_worker() {
 #[tokio::test(flavor = "multi_thread")]
 async fn chains_of_python_run_alternately_in_rust_and_python() {
     let space = Space::new().with("task_default_queue", "rs");
-    let ours = RustWorker::start(&space.app(), &["rs"], 4);
+    let ours = RustWorker::start(&app(&space), &["rs"], 4);
     let _theirs = PythonWorker::start(&space, &["-P", "solo", "-Q", "py"]).await;
     let report = scenario(&space, "chains").await;
 

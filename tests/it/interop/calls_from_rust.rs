@@ -12,6 +12,7 @@ use super::{
     rust::RustWorker,
     tasks::{self, Add, Echo, Kinds, Mul, PyAdd, PyMul, PyRequest, seconds_now},
 };
+use crate::harness::app;
 
 async fn returned(result: Result<AsyncResult<Value>, Error>) -> Value {
     result.expect("it is sent").get_within(LIMIT).await.expect("it returns")
@@ -57,7 +58,7 @@ fn py(app: &Celery, name: &str) -> Signature<celery_core::signature::Untyped> {
 #[tokio::test(flavor = "multi_thread")]
 async fn every_way_of_calling_in_rust_reaches_a_python_worker() {
     let space = Space::new().with("task_default_queue", "py").with("timezone", "Asia/Tokyo");
-    let app = space.app();
+    let app = app(&space);
     let worker = PythonWorker::start(&space, &["-P", "solo", "-Q", "py"]).await;
 
     let typed = PyAdd::s(2, 3).with_app(&app).apply_async().await.unwrap();
@@ -126,7 +127,7 @@ async fn every_way_of_calling_in_rust_reaches_a_python_worker() {
 #[tokio::test(flavor = "multi_thread")]
 async fn rust_sees_how_the_tasks_of_a_python_worker_end() {
     let space = Space::new().with("task_default_queue", "py");
-    let app = space.app();
+    let app = app(&space);
     let worker = PythonWorker::start(&space, &["-P", "prefork", "-c", "2", "-Q", "py"]).await;
 
     let (class, module, args, traceback) = raised(py(&app, "fail").args(("gone", 7))).await;
@@ -181,7 +182,7 @@ async fn rust_sees_how_the_tasks_of_a_python_worker_end() {
 #[tokio::test(flavor = "multi_thread")]
 async fn values_of_rust_are_pythons_own_types_in_a_python_worker() {
     let space = Space::new().with("task_default_queue", "py");
-    let app = space.app();
+    let app = app(&space);
     let worker = PythonWorker::start(&space, &["-P", "solo", "-Q", "py"]).await;
     let at = date::parse("2024-05-06T07:08:09.123456+02:00", &jiff::tz::TimeZone::UTC).unwrap();
     let kinds = || Kinds {
@@ -216,7 +217,7 @@ async fn values_of_rust_are_pythons_own_types_in_a_python_worker() {
 #[tokio::test(flavor = "multi_thread")]
 async fn callbacks_go_from_rust_to_python_and_back() {
     let space = Space::new().with("task_default_queue", "rs");
-    let app = space.app();
+    let app = app(&space);
     let ours = RustWorker::start(&app, &["rs"], 4);
     let theirs = PythonWorker::start(&space, &["-P", "solo", "-Q", "py"]).await;
     let id = |name: &str| format!("{}{name}", space.prefix);

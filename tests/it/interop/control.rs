@@ -8,6 +8,7 @@ use peers::{LIMIT, PythonWorker, Space, celery_command, scenario};
 use serde_json::{Value, json};
 
 use super::rust::{RustWorker, options};
+use crate::harness::app;
 
 /// Waits until that many workers answer.
 async fn answered(app: &Celery, nodes: usize) -> BTreeMap<String, Value> {
@@ -26,7 +27,7 @@ async fn answered(app: &Celery, nodes: usize) -> BTreeMap<String, Value> {
 #[tokio::test(flavor = "multi_thread")]
 async fn workers_answer_remote_control_of_either_side() {
     let space = Space::new().with("task_default_queue", "rs");
-    let app = space.app();
+    let app = app(&space);
     let named = WorkerOptions { hostname: Some("rust@interop".to_owned()), ..options(&["rs"], 1) };
     let ours = RustWorker::with(&app, named);
     let theirs =

@@ -7,6 +7,7 @@ use peers::{LIMIT, PythonWorker, Space, scenario};
 use serde_json::{Value, json};
 
 use super::{rust::RustWorker, tasks::Count};
+use crate::harness::app;
 
 /// Half of the messages from either side.
 async fn publish(space: &Space, app: &Celery, count: u64, countdown: f64) {
@@ -66,7 +67,7 @@ async fn nothing_is_left(space: &Space) {
 #[tokio::test(flavor = "multi_thread")]
 async fn two_thousand_tasks_on_a_shared_queue_run_exactly_once_each() {
     let space = Space::new().with("task_default_queue", "shared");
-    let app = space.app();
+    let app = app(&space);
     let theirs = PythonWorker::start(&space, &["-P", "prefork", "-c", "2", "-Q", "shared"]).await;
     // A small window, so that ours does not take everything before Python has looked.
     let ours = RustWorker::start(&app, &["shared"], 2);
@@ -82,7 +83,7 @@ async fn two_thousand_tasks_on_a_shared_queue_run_exactly_once_each() {
 #[tokio::test(flavor = "multi_thread")]
 async fn tasks_with_an_eta_run_exactly_once_in_a_mixed_fleet() {
     let space = Space::new().with("task_default_queue", "shared");
-    let app = space.app();
+    let app = app(&space);
     let theirs = PythonWorker::start(&space, &["-P", "solo", "-Q", "shared"]).await;
     let ours = RustWorker::start(&app, &["shared"], 2);
     publish(&space, &app, 100, 0.5).await;

@@ -11,6 +11,7 @@ use super::{
     rust::RustWorker,
     tasks::{FleetHeld, Note},
 };
+use crate::harness::app;
 
 /// Names the namespace of the test that started this process, whose worker it is to be.
 const JOIN: &str = "CELERY_TEST_JOIN";
@@ -33,7 +34,7 @@ fn joined(prefix: &str) -> Space {
 
 /// What the process that [`worker_of`] starts does until it is killed.
 async fn be_the_worker(space: &Space) {
-    let _worker = RustWorker::start(&space.app(), &["shared"], 1);
+    let _worker = RustWorker::start(&app(space), &["shared"], 1);
     tokio::time::timeout(LIMIT, std::future::pending::<()>()).await.unwrap_err();
 }
 
@@ -50,7 +51,7 @@ const ITS_OWN: u32 = 20;
 #[tokio::test(flavor = "multi_thread")]
 async fn rust_runs_what_a_killed_python_worker_held() {
     let space = short_visibility(Space::new());
-    let app = space.app();
+    let app = app(&space);
     let theirs = PythonWorker::start(&space, &["-P", "prefork", "-c", "1", "-Q", "shared"]).await;
     let result = FleetHeld::s("gate".to_owned()).with_app(&app).apply_async().await.unwrap();
     let pid = space.entered("gate").await;
@@ -70,7 +71,7 @@ async fn python_runs_what_a_killed_rust_worker_held() {
         return be_the_worker(&short_visibility(joined(&prefix))).await;
     }
     let space = short_visibility(Space::new());
-    let app = space.app();
+    let app = app(&space);
     let this_test = "interop::recovery::python_runs_what_a_killed_rust_worker_held";
     let mut ours = worker_of(this_test, &space);
     let result = FleetHeld::s("gate".to_owned()).with_app(&app).apply_async().await.unwrap();
@@ -94,7 +95,7 @@ async fn a_worker_that_slept_leaves_what_others_took_and_goes_on() {
         return be_the_worker(&of(joined(&prefix))).await;
     }
     let space = of(Space::new());
-    let app = space.app();
+    let app = app(&space);
     let this_test = "interop::recovery::a_worker_that_slept_leaves_what_others_took_and_goes_on";
     let mut sleeper = worker_of(this_test, &space);
     let pid = sleeper.id().unwrap().to_string();
@@ -144,7 +145,7 @@ async fn held_by_the_only_one(space: &Space) -> String {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_long_task_of_rust_is_not_restored_by_kombu_while_it_runs() {
     let space = short_visibility(Space::new());
-    let app = space.app();
+    let app = app(&space);
     let ours = RustWorker::start(&app, &["shared"], 1);
     let result = FleetHeld::s("gate".to_owned()).with_app(&app).apply_async().await.unwrap();
     assert_eq!(space.entered("gate").await, "rust");
@@ -169,7 +170,7 @@ async fn a_worker_consumes_on_after_its_connections_are_killed() {
     let space =
         Space::at(&format!("{database}/{ITS_OWN}"), &format!("it-{}:", uuid::Uuid::new_v4()))
             .with("task_default_queue", "rs");
-    let app = space.app();
+    let app = app(&space);
     let ours = RustWorker::start(&app, &["rs"], 2);
     let held = FleetHeld::s("gate".to_owned()).with_app(&app).apply_async().await.unwrap();
     assert_eq!(space.entered("gate").await, "rust");

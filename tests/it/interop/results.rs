@@ -5,6 +5,7 @@ use peers::{LIMIT, PythonWorker, Space, scenario};
 use serde_json::{Value, json};
 
 use super::rust::{RustWorker, options};
+use crate::harness::app;
 use celery_core::worker::WorkerOptions;
 
 #[tokio::test(flavor = "multi_thread")]
@@ -22,7 +23,7 @@ async fn python_reads_extended_and_compressed_results_of_a_rust_worker() {
             .with("result_compression", compression.clone());
         let named =
             WorkerOptions { hostname: Some("rust@interop".to_owned()), ..options(&["rs"], 2) };
-        let worker = RustWorker::with(&space.app(), named);
+        let worker = RustWorker::with(&app(&space), named);
         let report = scenario(&space, "stored").await;
         let extended = |id: &Value, state: &str, name: &str, args: Value, kwargs: Value| {
             json!({
@@ -61,7 +62,7 @@ async fn rust_reads_extended_and_compressed_results_of_a_python_worker() {
             .with("result_extended", true)
             .with("result_serializer", serializer)
             .with("result_compression", compression);
-        let app = space.app();
+        let app = app(&space);
         let worker =
             PythonWorker::start(&space, &["-P", "solo", "-Q", "py", "-n", "python@interop"]).await;
         let large = "x".repeat(3000);

@@ -10,6 +10,7 @@ use super::{
     rust::{RustWorker, options},
     tasks::{Add, PyAdd},
 };
+use crate::harness::app;
 
 /// A queue that takes the European orders of a topic exchange, and a second exchange that leads nowhere.
 fn topic(queue: &str) -> Value {
@@ -22,7 +23,7 @@ fn topic(queue: &str) -> Value {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_topic_exchange_leads_from_python_to_rust_and_back() {
     let space = Space::new().with("task_queues", topic("eu")).with("task_default_queue", "eu");
-    let app = space.app();
+    let app = app(&space);
     // Whoever consumes first declares the binding, and the other publishes by it.
     let ours = RustWorker::start(&app, &["eu"], 1);
     space.declares("orders").await;
@@ -55,7 +56,7 @@ async fn a_topic_exchange_leads_from_python_to_rust_and_back() {
 #[tokio::test(flavor = "multi_thread")]
 async fn priorities_are_served_in_order_across_both_sides() {
     let space = Space::new().with("task_default_queue", "urgent");
-    let app = space.app();
+    let app = app(&space);
     scenario(&space, "publish_priorities").await;
     let steps: u64 = space.redis("LLEN", &["{}urgent\u{6}\u{16}6"]).await;
     assert_eq!(steps, 2, "7 and 6 wait on one step");
@@ -84,7 +85,7 @@ async fn the_fleet_works_without_a_prefix() {
     let database = url.strip_suffix("/0").expect("the url ends with a database");
     let (rs, py) = (format!("rs-{}", Uuid::new_v4()), format!("py-{}", Uuid::new_v4()));
     let space = Space::at(&format!("{database}/6"), "").with("task_default_queue", rs.as_str());
-    let app = space.app();
+    let app = app(&space);
     let ours = RustWorker::start(&app, &[&rs], 1);
     let theirs = PythonWorker::start(&space, &["-P", "solo", "-Q", &py]).await;
     let id = Uuid::new_v4().to_string();

@@ -13,7 +13,7 @@ use serde_json::Value;
 
 /// What the app keeps for its tasks.
 #[derive(Clone, Debug)]
-pub(super) struct Database(pub(super) Arc<str>);
+pub(crate) struct Database(pub(crate) Arc<str>);
 
 /// A result of its own type, whose name ends as those of fallible tasks do.
 #[derive(Debug, PartialEq, Serialize, Deserialize)]

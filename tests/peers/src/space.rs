@@ -87,14 +87,14 @@ impl Space {
 
     /// A Rust app of these settings, with a server for its tasks.
     pub fn app(&self) -> Celery {
+        self.builder().build().expect("settings of which both sides know")
+    }
+
+    /// The same, to be given more.
+    pub fn builder(&self) -> Builder {
         let set = |app: Builder, (name, value): (&String, &Value)| app.set(name, value.clone());
         let settings = self.settings.iter();
-        settings
-            .fold(Celery::builder("interop"), set)
-            .environment_from([])
-            .state(self.clone())
-            .build()
-            .expect("settings of which both sides know")
+        settings.fold(Celery::builder("interop"), set).environment_from([]).state(self.clone())
     }
 
     /// A connection of its own, since some commands block it.
