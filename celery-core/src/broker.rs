@@ -8,9 +8,9 @@ use std::{fmt, num::NonZeroU32, sync::Arc};
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use jiff::Timestamp;
+use jiff::{Timestamp, tz::TimeZone};
 
-use crate::message::Message;
+use crate::{date, message::Message};
 pub use crate::{
     message::Malformed,
     queue::{Exchange, ExchangeKind, Queue},
@@ -60,6 +60,14 @@ pub trait Broker: fmt::Debug + Send + Sync + 'static {
     /// Drops what waits in the queue and says how many messages that was.
     async fn purge(&self, queue: &str) -> Result<u64, BrokerError>;
 
+    /// The messages of these queues that wait in the broker for the time of their `eta`, at most so many, the soonest
+    /// first.
+    async fn scheduled(
+        &self,
+        queues: &[String],
+        limit: usize,
+    ) -> Result<Vec<Scheduled>, BrokerError>;
+
     /// The messages of the queue that were set aside with [`Delivery::quarantine`], oldest first.
     async fn quarantined(&self, queue: &str) -> Result<Vec<Quarantined>, BrokerError>;
 
@@ -82,6 +90,12 @@ pub trait Consumer: fmt::Debug + Send {
 
     /// Changes the number of deliveries that may be out at once, from the next fetch on.
     fn set_prefetch(&mut self, prefetch: Prefetch);
+
+    /// Changes the queues that are consumed, from the next fetch on. They have been [declared](Broker::declare).
+    ///
+    /// What was fetched from a queue that is left out is still handed over. Without any queue, [`next`](Self::next)
+    /// waits.
+    fn set_queues(&mut self, queues: &[Queue]);
 
     /// Stops fetching, and puts back what was fetched and not handed over. Deliveries that are out can still
     /// be settled.
@@ -193,6 +207,30 @@ pub enum Settlement {
 pub trait Settle: fmt::Debug + Send + Sync {
     /// Carries it out.
     async fn settle(self: Box<Self>, how: Settlement) -> Result<(), BrokerError>;
+}
+
+/// A message that waits in the broker until it is due.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Scheduled {
+    /// The queue that it came from.
+    pub queue: String,
+    /// When it is due.
+    pub due: Timestamp,
+    /// The message.
+    pub message: Message,
+}
+
+impl Scheduled {
+    /// The message, if it waits until then for its own `eta`: for drivers, whose books say until when and not why.
+    pub fn new(queue: impl Into<String>, due: Timestamp, message: Message) -> Option<Self> {
+        /// An `eta` without an offset is of a zone that only the app knows. All zones are some of these apart.
+        const QUARTER: i64 = 15 * 60 * 1_000_000;
+        let eta = date::parse(message.headers.get("eta")?.as_str()?, &TimeZone::UTC).ok()?;
+        let apart = (eta.as_microsecond() - due.as_microsecond()).rem_euclid(QUARTER);
+        // Drivers may keep the time in whole milliseconds.
+        let is_its_eta = apart.min(QUARTER - apart) <= 1_000;
+        is_its_eta.then(|| Self { queue: queue.into(), due, message })
+    }
 }
 
 /// A message that was set aside.

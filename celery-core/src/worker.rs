@@ -10,6 +10,7 @@ mod consumer;
 mod control;
 mod execute;
 mod follow;
+mod intake;
 mod moment;
 mod node;
 mod panics;
@@ -30,13 +31,8 @@ use tokio_util::sync::CancellationToken;
 pub use self::control::{
     Answer, ArgumentType, Command, CommandError, CommandKind, Panel, Run, commands,
 };
-use self::{node::Node, slots::Slots};
-use crate::{
-    app::Celery,
-    broker::{Prefetch, Queue},
-    config::WorkerPool,
-    error::Error,
-};
+use self::{intake::Intake, node::Node, slots::Slots};
+use crate::{app::Celery, broker::Queue, config::WorkerPool, error::Error};
 
 /// What can be set on a worker. What is left out comes from the settings.
 #[derive(Clone, Debug, Default)]
@@ -72,7 +68,6 @@ pub struct Shutdown {
 pub struct Worker {
     node: Arc<Node>,
     queues: Vec<Queue>,
-    prefetch: Prefetch,
 }
 
 impl Worker {
@@ -102,10 +97,11 @@ impl Worker {
             time_limit: options.time_limit.or(app.config().task.time_limit),
             soft_time_limit: options.soft_time_limit.or(app.config().task.soft_time_limit),
             slots: Slots::new(concurrency),
+            intake: Intake::new(queues.clone(), NonZeroU32::new(held)),
             requests: Arc::default(),
             cold: CancellationToken::new(),
         };
-        Ok(Self { node: Arc::new(node), queues, prefetch: NonZeroU32::new(held) })
+        Ok(Self { node: Arc::new(node), queues })
     }
 
     /// The node name.
@@ -113,7 +109,7 @@ impl Worker {
         &self.node.hostname
     }
 
-    /// The queues that it consumes.
+    /// The queues that it consumes when it starts.
     pub fn queues(&self) -> &[Queue] {
         &self.queues
     }
@@ -138,7 +134,7 @@ impl Worker {
         let control = self.node.app.config().worker.enable_remote_control.then(|| {
             tokio::spawn(control::serve(self.node.clone(), shutdown.clone(), background.clone()))
         });
-        let ended = consumer::run(&self.node, &self.queues, self.prefetch, &shutdown).await;
+        let ended = consumer::run(&self.node, &shutdown).await;
         background.cancel();
         if let Some(control) = control {
             // It removes its binding. A broker that is away must not hold up the end.

@@ -13,7 +13,7 @@ use bytes::Bytes;
 use celery_core::{
     broker::{
         Broker, BrokerError, Consumer, ExchangeKind, Prefetch, Publication, Quarantined, Queue,
-        Subscription,
+        Scheduled, Subscription,
     },
     config::{Config, ServerUrl},
     value::Value,
@@ -30,6 +30,7 @@ use crate::{
     fanout::RedisSubscription,
     keys::Keys,
     options::BrokerOptions,
+    scheduled::scheduled,
     scripts::{BIND, SWEEP_BINDINGS},
 };
 
@@ -162,9 +163,6 @@ impl Broker for RedisBroker {
         queues: &[Queue],
         prefetch: Prefetch,
     ) -> Result<Box<dyn Consumer>, BrokerError> {
-        if queues.is_empty() {
-            return Err(BadOption("a consumer needs at least one queue".to_owned()).into());
-        }
         if let Some(queue) = queues.iter().find(|queue| queue.exchange.kind == ExchangeKind::Fanout)
         {
             let name = &queue.name;
@@ -215,6 +213,14 @@ impl Broker for RedisBroker {
         }
         let lengths: Vec<u64> = self.link.ask_all(&pipeline).await?;
         Ok(lengths.iter().sum())
+    }
+
+    async fn scheduled(
+        &self,
+        queues: &[String],
+        limit: usize,
+    ) -> Result<Vec<Scheduled>, BrokerError> {
+        scheduled(&self.link, &self.options, queues, limit).await
     }
 
     async fn quarantined(&self, queue: &str) -> Result<Vec<Quarantined>, BrokerError> {
@@ -312,6 +318,12 @@ impl Bindings {
             Self { link, options, queues, refresh_at: now, sweep_at: now + Self::SWEEP_EVERY };
         this.refresh_at = now + this.refresh_every();
         this
+    }
+
+    /// Keeps those of these queues from now on.
+    pub(crate) fn set_queues(&mut self, queues: &[Queue]) {
+        let next = Self::new(self.link.clone(), Arc::clone(&self.options), queues);
+        *self = Self { sweep_at: self.sweep_at, ..next };
     }
 
     fn refresh_every(&self) -> Duration {

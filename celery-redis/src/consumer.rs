@@ -58,6 +58,8 @@ pub(crate) struct RedisConsumer {
     gathers_until: Option<Instant>,
     /// A fetch that is under way. It goes on when `next` is dropped, and the following `next` takes what it brought.
     fetch: Option<JoinHandle<Result<Batch, Fault>>>,
+    /// Whether the fetch that is under way looks at other queues than it should by now.
+    is_stale: bool,
 }
 
 /// What the server pushes to a consumer's connection.
@@ -115,10 +117,7 @@ impl RedisConsumer {
             );
             Fault::refused(books.link.shown(), why).into()
         })?;
-        let mut queues = queues.to_vec();
-        if books.options.order == QueueOrder::Sorted {
-            queues.sort_by(|a, b| a.name.cmp(&b.name));
-        }
+        let queues = in_order(&books, queues.to_vec());
         Ok(Self {
             books,
             bindings,
@@ -131,6 +130,7 @@ impl RedisConsumer {
             more: false,
             gathers_until: None,
             fetch: None,
+            is_stale: false,
         })
     }
 
@@ -201,6 +201,10 @@ impl Consumer for RedisConsumer {
                     )
                     .into());
                 }
+                if self.queues.is_empty() {
+                    self.pause(false).await;
+                    continue;
+                }
                 if self.room() == 0 {
                     self.pause(true).await;
                     continue;
@@ -208,6 +212,7 @@ impl Consumer for RedisConsumer {
                 self.gather().await;
                 let room = self.room();
                 self.asked = room;
+                self.is_stale = false;
                 self.fetch = Some(self.start_fetch(room));
             }
             let Some(fetch) = &mut self.fetch else { continue };
@@ -232,6 +237,7 @@ impl Consumer for RedisConsumer {
                     self.rotate(&last);
                     return Ok(deliveries);
                 }
+                None if self.is_stale => {}
                 None => self.pause(false).await,
             }
         }
@@ -239,6 +245,19 @@ impl Consumer for RedisConsumer {
 
     fn set_prefetch(&mut self, prefetch: Prefetch) {
         self.prefetch = prefetch;
+    }
+
+    fn set_queues(&mut self, queues: &[Queue]) {
+        self.bindings.set_queues(queues);
+        // Those that stay keep their turn.
+        self.queues.retain(|queue| queues.contains(queue));
+        for queue in queues {
+            if !self.queues.contains(queue) {
+                self.queues.push(queue.clone());
+            }
+        }
+        self.queues = in_order(&self.books, std::mem::take(&mut self.queues));
+        self.is_stale = true;
     }
 
     async fn close(mut self: Box<Self>) -> Result<(), BrokerError> {
@@ -252,6 +271,14 @@ impl Consumer for RedisConsumer {
         self.books.flush().await;
         Ok(())
     }
+}
+
+/// The order in which queues are first served.
+fn in_order(books: &Books, mut queues: Vec<Queue>) -> Vec<Queue> {
+    if books.options.order == QueueOrder::Sorted {
+        queues.sort_by(|a, b| a.name.cmp(&b.name));
+    }
+    queues
 }
 
 async fn fetch(

@@ -35,6 +35,7 @@ mod keeper;
 mod keys;
 mod options;
 mod publish;
+mod scheduled;
 mod scripts;
 mod waiting;
 

@@ -59,6 +59,8 @@ macro_rules! broker_conformance {
             two_consumers_share_a_queue
             a_queue_has_a_length_and_can_be_purged
             a_deleted_queue_is_forgotten
+            a_consumer_changes_its_queues
+            a_consumer_whose_queue_was_taken_away_while_it_waited_hears_of_a_new_one
 
             a_direct_exchange_routes_by_key
             a_topic_exchange_routes_by_pattern
@@ -70,6 +72,7 @@ macro_rules! broker_conformance {
             a_message_deferred_to_the_past_is_delivered_at_once
             a_deferred_message_takes_no_room_and_is_not_counted
             a_deferred_message_survives_its_consumer
+            what_waits_for_its_eta_is_listed
         }
     };
 }

@@ -12,8 +12,8 @@ use async_trait::async_trait;
 
 use crate::{
     broker::{
-        Broker, BrokerError, Consumer, Delivery, Prefetch, Publication, Quarantined, Queue, Settle,
-        Settlement, Subscription,
+        Broker, BrokerError, Consumer, Delivery, Prefetch, Publication, Quarantined, Queue,
+        Scheduled, Settle, Settlement, Subscription,
     },
     message::Message,
 };
@@ -141,6 +141,14 @@ impl Broker for Faulty {
         self.inner.purge(queue).await
     }
 
+    async fn scheduled(
+        &self,
+        queues: &[String],
+        limit: usize,
+    ) -> Result<Vec<Scheduled>, BrokerError> {
+        self.inner.scheduled(queues, limit).await
+    }
+
     async fn quarantined(&self, queue: &str) -> Result<Vec<Quarantined>, BrokerError> {
         self.inner.quarantined(queue).await
     }
@@ -201,6 +209,10 @@ impl Consumer for FaultyConsumer {
 
     fn set_prefetch(&mut self, prefetch: Prefetch) {
         self.inner.set_prefetch(prefetch);
+    }
+
+    fn set_queues(&mut self, queues: &[Queue]) {
+        self.inner.set_queues(queues);
     }
 
     async fn close(self: Box<Self>) -> Result<(), BrokerError> {

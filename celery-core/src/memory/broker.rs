@@ -11,7 +11,8 @@ use super::{
     store::Store,
 };
 use crate::broker::{
-    Broker, BrokerError, Consumer, Prefetch, Publication, Quarantined, Queue, Subscription,
+    Broker, BrokerError, Consumer, Prefetch, Publication, Quarantined, Queue, Scheduled,
+    Subscription,
 };
 
 static BROKERS: Instances<Store> = Instances::new();
@@ -99,6 +100,14 @@ impl Broker for MemoryBroker {
 
     async fn purge(&self, queue: &str) -> Result<u64, BrokerError> {
         Ok(self.store.purge(queue) as u64)
+    }
+
+    async fn scheduled(
+        &self,
+        queues: &[String],
+        limit: usize,
+    ) -> Result<Vec<Scheduled>, BrokerError> {
+        Ok(self.store.scheduled(queues, limit))
     }
 
     async fn quarantined(&self, queue: &str) -> Result<Vec<Quarantined>, BrokerError> {

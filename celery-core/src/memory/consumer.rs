@@ -13,7 +13,7 @@ use tokio::sync::{Notify, mpsc::UnboundedReceiver};
 
 use super::store::{Store, Taken};
 use crate::{
-    broker::{BrokerError, Consumer, Delivery, Prefetch, Settle, Settlement, Subscription},
+    broker::{BrokerError, Consumer, Delivery, Prefetch, Queue, Settle, Settlement, Subscription},
     clock,
     message::Message,
 };
@@ -94,6 +94,16 @@ impl Consumer for MemoryConsumer {
 
     fn set_prefetch(&mut self, prefetch: Prefetch) {
         self.prefetch = prefetch;
+    }
+
+    fn set_queues(&mut self, queues: &[Queue]) {
+        // Those that stay keep their turn.
+        self.queues.retain(|name| queues.iter().any(|queue| queue.name == *name));
+        for queue in queues {
+            if !self.queues.contains(&queue.name) {
+                self.queues.push(queue.name.clone());
+            }
+        }
     }
 
     async fn close(self: Box<Self>) -> Result<(), BrokerError> {

@@ -49,6 +49,11 @@ impl MemoryQueue {
         self.deferred.first_key_value().map(|((due, _), _)| *due)
     }
 
+    /// What is deferred, and until when, the soonest first.
+    pub(super) fn deferred(&self) -> impl Iterator<Item = (Timestamp, &Message)> {
+        self.deferred.iter().map(|((due, _), message)| (*due, message))
+    }
+
     /// Takes the next message of this step.
     pub(super) fn pop(&mut self, step: usize) -> Option<Message> {
         self.waiting[step].pop_front()

@@ -15,7 +15,7 @@ use super::{
     queue::{MemoryQueue, steps},
 };
 use crate::{
-    broker::{BrokerError, ExchangeKind, Publication, Quarantined, Queue, Settlement},
+    broker::{BrokerError, ExchangeKind, Publication, Quarantined, Queue, Scheduled, Settlement},
     clock,
     envelope::{self, BodyEncoding},
     message::Message,
@@ -120,6 +120,20 @@ impl Store {
         let dropped = queue.len();
         queue.clear();
         dropped
+    }
+
+    pub(super) fn scheduled(&self, queues: &[String], limit: usize) -> Vec<Scheduled> {
+        let mut books = lock(&self.books);
+        let mut scheduled = Vec::new();
+        for name in queues {
+            let Some(queue) = books.awake(name) else { continue };
+            let waiting = queue.deferred().map(|(due, message)| (due, message.clone()));
+            scheduled
+                .extend(waiting.filter_map(|(due, message)| Scheduled::new(name, due, message)));
+        }
+        scheduled.sort_by_key(|waits| waits.due);
+        scheduled.truncate(limit);
+        scheduled
     }
 
     pub(super) fn quarantined(&self, queue: &str) -> Vec<Quarantined> {

@@ -3,34 +3,32 @@
 use std::{collections::VecDeque, sync::Arc, time::Duration};
 
 use tokio::{
+    sync::watch,
     task::JoinSet,
     time::{Instant, sleep},
 };
 
 use super::{
     Shutdown,
+    intake::Wanted,
     node::Node,
     request::{self, Received, Request},
 };
 use crate::{
-    broker::{BrokerError, Consumer, Prefetch, Queue},
+    broker::{BrokerError, Consumer},
     error::Error,
 };
 
 /// Consumes until the worker is asked to stop, over as many connections as that takes.
-pub(super) async fn run(
-    node: &Arc<Node>,
-    queues: &[Queue],
-    prefetch: Prefetch,
-    shutdown: &Shutdown,
-) -> Result<(), Error> {
-    let mut work = Work { node, ready: VecDeque::new(), running: JoinSet::new() };
+pub(super) async fn run(node: &Arc<Node>, shutdown: &Shutdown) -> Result<(), Error> {
+    let wanted = node.intake.follow();
+    let mut work = Work { node, wanted, ready: VecDeque::new(), running: JoinSet::new() };
     let mut outage = Outage::default();
     loop {
         let consumer = tokio::select! {
             biased;
             () = stopping(shutdown) => break,
-            consumer = connect(node, queues, prefetch) => consumer,
+            consumer = work.connect() => consumer,
         };
         let error = match consumer {
             Ok(mut consumer) => {
@@ -67,12 +65,19 @@ pub(super) async fn run(
 /// What has been taken and is not done with.
 struct Work<'a> {
     node: &'a Arc<Node>,
+    /// What is consumed, as remote control has it.
+    wanted: watch::Receiver<Wanted>,
     /// Admitted, waiting for a slot.
     ready: VecDeque<Request>,
     running: JoinSet<()>,
 }
 
 impl Work<'_> {
+    async fn connect(&mut self) -> Result<Box<dyn Consumer>, Error> {
+        let Wanted { queues, prefetch } = self.wanted.borrow_and_update().clone();
+        Ok(self.node.app.broker().await?.consume(&queues, prefetch).await?)
+    }
+
     /// Returns the error that ended the connection, or nothing when the worker is to stop.
     async fn consume(
         &mut self,
@@ -88,6 +93,11 @@ impl Work<'_> {
                     if let Some(request) = self.ready.pop_front() {
                         self.running.spawn(request.run(slot));
                     }
+                }
+                Ok(()) = self.wanted.changed() => {
+                    let Wanted { queues, prefetch } = self.wanted.borrow_and_update().clone();
+                    consumer.set_queues(&queues);
+                    consumer.set_prefetch(prefetch);
                 }
                 Some(done) = self.running.join_next() => log_if_lost(done),
                 batch = consumer.next() => match batch {
@@ -150,14 +160,6 @@ async fn stopping(shutdown: &Shutdown) {
         () = shutdown.warm.cancelled() => {}
         () = shutdown.cold.cancelled() => {}
     }
-}
-
-async fn connect(
-    node: &Node,
-    queues: &[Queue],
-    prefetch: Prefetch,
-) -> Result<Box<dyn Consumer>, Error> {
-    Ok(node.app.broker().await?.consume(queues, prefetch).await?)
 }
 
 /// A connection that held this long was a sound one: the next loss is counted anew.

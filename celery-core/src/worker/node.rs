@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use super::{requests::Requests, slots::Slots};
+use super::{intake::Intake, requests::Requests, slots::Slots};
 use crate::{app::Celery, registry::Registry};
 
 /// What the parts of a worker share.
@@ -17,6 +17,7 @@ pub(super) struct Node {
     pub(super) time_limit: Option<Duration>,
     pub(super) soft_time_limit: Option<Duration>,
     pub(super) slots: Arc<Slots>,
+    pub(super) intake: Intake,
     pub(super) requests: Arc<Requests>,
     /// Cancelled when the worker waits no longer for what runs.
     pub(super) cold: CancellationToken,

@@ -2,9 +2,12 @@
 
 use std::{sync::Arc, time::Duration};
 
-use jiff::Timestamp;
+use jiff::{Timestamp, tz::TimeZone};
 
-use crate::{broker::Broker, clock};
+use crate::{
+    broker::{Broker, Scheduled},
+    clock, date,
+};
 
 use super::*;
 
@@ -87,4 +90,47 @@ pub async fn a_deferred_message_survives_its_consumer(broker: Arc<dyn Broker>) {
     ack(delivery).await;
     close(another).await;
     nothing_is_left(&broker, "letters").await;
+}
+
+/// What is deferred to its `eta` can be looked at, the soonest first, and is gone from the list when it is due.
+pub async fn what_waits_for_its_eta_is_listed(broker: Arc<dyn Broker>) {
+    let at = |delay: Duration| clock::now() + delay;
+    let dues = [at(SOON), at(Duration::from_secs(7200)), at(Duration::from_secs(60))];
+    for (number, due) in dues.iter().enumerate() {
+        let mut message = message(&format!("{number}"));
+        let eta = date::format(*due, &TimeZone::UTC);
+        message.headers.insert("eta".to_owned(), eta.into());
+        publish_all(&broker, &[to_queue("letters", message)]).await;
+    }
+    publish(&broker, "letters", "held").await;
+    let mut consumer = consume(&broker, &["letters"], 0).await;
+    let mut deliveries = take(&mut consumer, 4).await;
+    let held = deliveries.pop();
+    for (delivery, due) in deliveries.into_iter().zip(dues) {
+        defer(delivery, due).await;
+    }
+
+    let letters = ["parcels".to_owned(), "letters".to_owned()];
+    let listed = async |queues: &[String], limit: usize| {
+        let listed = within(LIMIT, "to look at what waits", broker.scheduled(queues, limit)).await;
+        let listed = listed.expect("what waits can be looked at");
+        let body = |waits: &Scheduled| {
+            assert_eq!(waits.queue, "letters");
+            let at: usize = waits.message.headers["id"]
+                .as_str()
+                .and_then(|id| id.parse().ok())
+                .expect("a number");
+            assert!(waits.due.duration_since(dues[at]).as_millis().abs() <= 1);
+            at
+        };
+        listed.iter().map(body).collect::<Vec<_>>()
+    };
+    assert_eq!(listed(&letters, 2).await.first(), Some(&0));
+    assert_eq!(listed(&letters[..1], 10).await, Vec::<usize>::new());
+    let due = take_one(&mut consumer).await;
+    assert_eq!(body(&due), "0");
+    assert_eq!(listed(&letters, 10).await, [2, 1]);
+    assert_eq!(listed(&letters, 1).await, [2]);
+    ack(due).await;
+    drop(held);
 }

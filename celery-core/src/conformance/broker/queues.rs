@@ -158,3 +158,47 @@ pub async fn a_deleted_queue_is_forgotten(broker: Arc<dyn Broker>) {
     publish_all(&broker, &[answer()]).await;
     assert_eq!(queue_len(&broker, "a").await, 1);
 }
+
+/// A consumer takes from the queues that it is told to, from the next fetch on.
+pub async fn a_consumer_changes_its_queues(broker: Arc<dyn Broker>) {
+    let mut consumer = consume(&broker, &["a", "b"], 0).await;
+    publish(&broker, "a", "one").await;
+    let one = take_one(&mut consumer).await;
+    declare(&broker, &Queue::named("c")).await;
+    consumer.set_queues(&[Queue::named("b"), Queue::named("c")]);
+    ack(one).await;
+    publish(&broker, "a", "nobody takes this").await;
+    publish(&broker, "b", "two").await;
+    publish(&broker, "c", "three").await;
+    let deliveries = take(&mut consumer, 2).await;
+    let seen: HashSet<_> = deliveries.iter().map(body).collect();
+    assert_eq!(seen, HashSet::from(["two".to_owned(), "three".to_owned()]));
+    ack_all(deliveries).await;
+    nothing_comes(&mut consumer).await;
+    assert_eq!(queue_len(&broker, "a").await, 1);
+    close(consumer).await;
+}
+
+/// A change while a call of `next` was under way is not missed, nor is one from no queue at all.
+pub async fn a_consumer_whose_queue_was_taken_away_while_it_waited_hears_of_a_new_one(
+    broker: Arc<dyn Broker>,
+) {
+    let mut consumer = consume(&broker, &["a"], 0).await;
+    nothing_comes(&mut consumer).await;
+    consumer.set_queues(&[]);
+    publish(&broker, "a", "left").await;
+    nothing_comes(&mut consumer).await;
+    declare(&broker, &Queue::named("b")).await;
+    publish(&broker, "b", "was there").await;
+    consumer.set_queues(&[Queue::named("b")]);
+    let delivery = take_one(&mut consumer).await;
+    assert_eq!(body(&delivery), "was there");
+    ack(delivery).await;
+    nothing_comes(&mut consumer).await;
+    publish(&broker, "b", "comes later").await;
+    let delivery = take_one(&mut consumer).await;
+    assert_eq!(body(&delivery), "comes later");
+    ack(delivery).await;
+    close(consumer).await;
+    assert_eq!(queue_len(&broker, "a").await, 1);
+}
