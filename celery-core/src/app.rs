@@ -6,6 +6,7 @@ mod builder;
 mod current;
 mod origin;
 mod overrides;
+pub(crate) mod report;
 pub(crate) mod send;
 mod store;
 

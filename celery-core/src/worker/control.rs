@@ -33,7 +33,7 @@ use crate::{
 /// Serves requests until the worker stops. A lost connection is made anew.
 pub(super) async fn serve(node: Arc<Node>, shutdown: Shutdown, background: CancellationToken) {
     let queue = control::node_queue(&node.app.config().control, &node.hostname);
-    let panel = Panel { node: node.clone(), shutdown };
+    let panel = Panel::new(node.clone(), shutdown);
     let mut pause = Duration::from_secs(1);
     loop {
         let listening = async {

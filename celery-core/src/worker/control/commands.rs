@@ -1,7 +1,10 @@
 //! The commands of remote control, by name.
 
 use super::{
-    command::{Command, Run},
+    command::{
+        ArgumentType::{Bool, Int, Text},
+        Command, Run,
+    },
     inspect, operate,
 };
 use crate::arguments::Parameter;
@@ -28,24 +31,81 @@ pub(super) const COMMANDS: &[Command] = &[
         .alias("dump_active")
         .help("List of tasks currently being executed.")
         .parameters(&[optional("safe")]),
+    Command::inspect("active_queues", run!(inspect::active_queues))
+        .help("List the task queues a worker is currently consuming from.")
+        .strict(),
+    Command::control("add_consumer", run!(operate::add_consumer))
+        .help("Tell worker(s) to consume from task queue by name.")
+        .parameters(&[
+            required("queue"),
+            optional("exchange"),
+            optional("exchange_type"),
+            optional("routing_key"),
+        ])
+        .args(&[
+            ("queue", Text),
+            ("exchange", Text),
+            ("exchange_type", Text),
+            ("routing_key", Text),
+        ])
+        .signature("<queue> [exchange [type [routing_key]]]"),
+    Command::control("cancel_consumer", run!(operate::cancel_consumer))
+        .help("Tell worker(s) to stop consuming from task queue by name.")
+        .parameters(&[required("queue")])
+        .args(&[("queue", Text)])
+        .signature("<queue>"),
     Command::inspect("clock", run!(inspect::clock)).help("Get current logical clock value."),
+    Command::inspect("conf", run!(inspect::conf))
+        .alias("dump_conf")
+        .help("List configuration.")
+        .parameters(&[optional("with_defaults")])
+        .args(&[("with_defaults", Bool)])
+        .signature("[include_defaults=False]"),
     Command::inspect("hello", run!(inspect::hello))
         .help("Request mingle sync-data.")
         .parameters(&[required("from_node"), optional("revoked")])
         .hidden(),
+    Command::inspect("memdump", run!(inspect::memdump))
+        .help("Dump statistics of previous memsample requests.")
+        .parameters(&[optional("samples")])
+        .args(&[("samples", Int)])
+        .signature("[n_samples=10]"),
+    Command::inspect("memsample", run!(inspect::memsample))
+        .help("Sample current RSS memory usage."),
+    Command::inspect("objgraph", run!(inspect::objgraph))
+        .help("Create graph of uncollected objects (memory-leak debugging).")
+        .parameters(&[optional("num"), optional("max_depth"), optional("type")])
+        .args(&[("type", Text), ("num", Int), ("max_depth", Int)])
+        .signature("[object_type=Request] [num=200 [max_depth=10]]")
+        .strict(),
     Command::inspect("ping", run!(inspect::ping)).help("Ping worker(s)."),
+    Command::inspect("query_task", run!(inspect::query_task))
+        .help("Query for task information by id.")
+        .parameters(&[required("ids")])
+        .variadic("ids")
+        .signature("[id1 [id2 [... [idN]]]]"),
     Command::inspect("registered", run!(inspect::registered))
         .alias("dump_tasks")
         .help("List of registered tasks.")
         .parameters(&[optional("taskinfoitems"), optional("builtins")])
         .variadic("taskinfoitems")
         .signature("[attr1 [attr2 [... [attrN]]]]"),
+    Command::inspect("report", run!(inspect::report))
+        .help("Information about Celery installation for bug reports.")
+        .strict(),
     Command::inspect("reserved", run!(inspect::reserved))
         .alias("dump_reserved")
         .help("List of currently reserved tasks, not including scheduled/active."),
+    Command::inspect("revoked", run!(inspect::revoked))
+        .alias("dump_revoked")
+        .help("List of revoked task-ids."),
+    Command::inspect("scheduled", run!(inspect::scheduled))
+        .alias("dump_schedule")
+        .help("List of currently scheduled ETA/countdown tasks."),
     Command::control("shutdown", run!(operate::shutdown))
         .help("Shutdown worker(s).")
         .parameters(&[optional("msg")]),
+    Command::inspect("stats", run!(inspect::stats)).help("Request worker statistics/information."),
 ];
 
 /// The command of that name.

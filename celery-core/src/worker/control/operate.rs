@@ -1,11 +1,16 @@
 //! Commands that change what the worker does.
 
+mod consumers;
+
+pub(super) use self::consumers::{add_consumer, cancel_consumer};
 use super::{command::Answer, panel::Panel};
 use crate::arguments::Bound;
 
+/// Stops the worker as TERM does. It has no reply.
 pub(super) async fn shutdown(panel: &Panel, mut given: Bound) -> Answer {
     let reason = given.take::<Option<String>>(0)?;
-    tracing::warn!("{}", reason.as_deref().unwrap_or("Got shutdown from remote"));
+    let reason = reason.as_deref().unwrap_or("Got shutdown from remote");
+    tracing::warn!(target: "celery::worker", "{reason}");
     panel.shutdown.warm.cancel();
     Ok(None)
 }

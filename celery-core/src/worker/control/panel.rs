@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::inspect::Samples;
 use crate::{
     app::Celery,
     worker::{Shutdown, node::Node},
@@ -12,9 +13,14 @@ use crate::{
 pub struct Panel {
     pub(in crate::worker) node: Arc<Node>,
     pub(in crate::worker) shutdown: Shutdown,
+    pub(super) samples: Samples,
 }
 
 impl Panel {
+    pub(super) fn new(node: Arc<Node>, shutdown: Shutdown) -> Self {
+        Self { node, shutdown, samples: Samples::default() }
+    }
+
     /// The app of the worker.
     pub fn app(&self) -> &Celery {
         &self.node.app
