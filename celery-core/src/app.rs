@@ -28,6 +28,7 @@ use crate::{
     config::{Config, ServerUrl},
     context::StateMap,
     error::Error,
+    options::Annotations,
     registry::{AppId, InstalledApps, Registry},
     routing::{Queues, Routes},
     signature::{Signature, Untyped},
@@ -55,6 +56,7 @@ struct Inner {
     accept: AcceptContent,
     routes: Routes,
     queues: Queues,
+    annotations: Annotations,
     installed: InstalledApps,
     state: StateMap,
     origin: Origin,
@@ -96,6 +98,7 @@ impl Celery {
             return Ok(registry);
         }
         let registry = Registry::discover(self.inner.id, &self.inner.installed)?;
+        let registry = registry.annotated(&self.inner.annotations);
         Ok(self.inner.registry.get_or_init(|| registry))
     }
 

@@ -173,9 +173,16 @@ impl Context {
         self.inner.observed.load(Ordering::Relaxed)
     }
 
-    /// Notes a task that this run has published.
-    pub(crate) fn add_child(&self, child: Value) {
-        self.inner.children.lock().unwrap_or_else(PoisonError::into_inner).push(child);
+    /// Notes tasks that this run has published, unless the task leaves no trail.
+    pub(crate) fn add_children(&self, children: impl IntoIterator<Item = Value>) {
+        let leaves_trail = || {
+            let registry = self.inner.app.registry().ok()?;
+            Some(registry.get(self.task_name())?.options.trail)
+        };
+        if leaves_trail() != Some(false) {
+            let mut noted = self.inner.children.lock().unwrap_or_else(PoisonError::into_inner);
+            noted.extend(children);
+        }
     }
 
     /// The result tuples of the tasks that this run has published.

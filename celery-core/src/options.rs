@@ -4,7 +4,21 @@
 //! `Options::new().max_retries(5).acks_late(true)`, so a misspelt option is rustc's own error on the user's word.
 //! An option that is not set falls back on the setting of the same name, and then on Celery's default.
 
-use std::{error::Error, fmt, time::Duration};
+mod annotations;
+mod by_name;
+mod error_type;
+
+use std::time::Duration;
+
+pub(crate) use self::annotations::Annotations;
+pub use self::error_type::ErrorType;
+use crate::{
+    rate::Rate,
+    value::{Map, Value},
+};
+
+/// Makes a name to show out of positional and keyword arguments.
+pub type ShadowName = fn(&[Value], &Map) -> Option<String>;
 
 /// The options of a task, as its attribute sets them.
 #[derive(Clone, Copy, Debug)]
@@ -26,12 +40,16 @@ pub struct Options {
     pub autoretry_for: &'static [ErrorType],
     /// Errors upon which it is not, whatever `autoretry_for` says.
     pub dont_autoretry_for: &'static [ErrorType],
+    /// Errors that are expected: the task fails with them, and the log tells of it as of something usual.
+    pub throws: &'static [ErrorType],
     /// The factor, in seconds, of the exponential back-off of automatic retries; 0 for none.
     pub retry_backoff: u64,
     /// The longest back-off.
     pub retry_backoff_max: Duration,
     /// Whether the back-off is a random part of what it would be.
     pub retry_jitter: bool,
+    /// How often the task may begin on each worker, as [`Rate`] reads it. Falls back on `task_default_rate_limit`.
+    pub rate_limit: Option<&'static str>,
     /// After how long the task is stopped. Falls back on `task_time_limit`.
     pub time_limit: Option<Duration>,
     /// After how long the task is told to stop. Falls back on `task_soft_time_limit`.
@@ -42,6 +60,14 @@ pub struct Options {
     pub store_errors_even_if_ignored: Option<bool>,
     /// Store `STARTED` when the task begins. Falls back on `task_track_started`.
     pub track_started: Option<bool>,
+    /// Whether the tasks that a run of this one sends are kept as the children of its result.
+    pub trail: bool,
+    /// A name to show instead of the task's in logs and monitors.
+    pub shadow: Option<&'static str>,
+    /// Makes that name from the arguments of a call; without an answer it is [`shadow`](Self::shadow).
+    pub shadow_name: Option<ShadowName>,
+    /// About how many characters of a result are shown in logs and events.
+    pub resultrepr_maxsize: usize,
     /// The priority that it is sent with. Falls back on `task_default_priority`.
     pub priority: Option<u8>,
     /// The queue that it is sent to, unless a route or the caller says otherwise.
@@ -70,14 +96,20 @@ impl Options {
             default_retry_delay: Duration::from_secs(180),
             autoretry_for: &[],
             dont_autoretry_for: &[],
+            throws: &[],
             retry_backoff: 0,
             retry_backoff_max: Duration::from_secs(600),
             retry_jitter: true,
+            rate_limit: None,
             time_limit: None,
             soft_time_limit: None,
             ignore_result: None,
             store_errors_even_if_ignored: None,
             track_started: None,
+            trail: true,
+            shadow: None,
+            shadow_name: None,
+            resultrepr_maxsize: 1024,
             priority: None,
             queue: None,
             exchange: None,
@@ -144,6 +176,12 @@ impl Options {
         self
     }
 
+    /// Sets [`throws`](Self::throws).
+    pub const fn throws(mut self, errors: &'static [ErrorType]) -> Self {
+        self.throws = errors;
+        self
+    }
+
     /// Turns the back-off on, with a factor of one second, or off.
     pub const fn retry_backoff(mut self, on: bool) -> Self {
         self.retry_backoff = on as u64;
@@ -165,6 +203,19 @@ impl Options {
     /// Sets [`retry_jitter`](Self::retry_jitter).
     pub const fn retry_jitter(mut self, on: bool) -> Self {
         self.retry_jitter = on;
+        self
+    }
+
+    /// Sets [`rate_limit`](Self::rate_limit): `"10/m"`.
+    ///
+    /// # Panics
+    /// When it is no rate, which in the attribute of a task is an error of the compiler.
+    pub const fn rate_limit(mut self, limit: &'static str) -> Self {
+        assert!(
+            Rate::read(limit).is_ok(),
+            "a rate limit is how many tasks may begin in a second, a minute or an hour: \"10/s\", \"10/m\" or \"10/h\"; \"0\" is no limit"
+        );
+        self.rate_limit = Some(limit);
         self
     }
 
@@ -195,6 +246,30 @@ impl Options {
     /// Sets [`track_started`](Self::track_started).
     pub const fn track_started(mut self, on: bool) -> Self {
         self.track_started = Some(on);
+        self
+    }
+
+    /// Sets [`trail`](Self::trail).
+    pub const fn trail(mut self, on: bool) -> Self {
+        self.trail = on;
+        self
+    }
+
+    /// Sets [`shadow`](Self::shadow).
+    pub const fn shadow(mut self, name: &'static str) -> Self {
+        self.shadow = Some(name);
+        self
+    }
+
+    /// Sets [`shadow_name`](Self::shadow_name).
+    pub const fn shadow_name(mut self, name: ShadowName) -> Self {
+        self.shadow_name = Some(name);
+        self
+    }
+
+    /// Sets [`resultrepr_maxsize`](Self::resultrepr_maxsize).
+    pub const fn resultrepr_maxsize(mut self, characters: usize) -> Self {
+        self.resultrepr_maxsize = characters;
         self
     }
 
@@ -244,53 +319,5 @@ impl Options {
 impl Default for Options {
     fn default() -> Self {
         Self::new()
-    }
-}
-
-/// A type of error, to be recognised in a task's failure.
-#[derive(Clone, Copy)]
-pub struct ErrorType {
-    is: fn(&(dyn Error + 'static)) -> bool,
-    name: fn() -> &'static str,
-}
-
-impl ErrorType {
-    /// The type `E`.
-    pub const fn of<E: Error + 'static>() -> Self {
-        Self { is: |error| error.is::<E>(), name: std::any::type_name::<E> }
-    }
-
-    /// Whether the error, or one that it was caused by, is of this type.
-    pub fn matches(&self, error: &(dyn Error + 'static)) -> bool {
-        let mut cause = Some(error);
-        while let Some(error) = cause {
-            if (self.is)(error) {
-                return true;
-            }
-            cause = error.source();
-        }
-        false
-    }
-}
-
-impl fmt::Debug for ErrorType {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str((self.name)())
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn an_error_type_matches_through_the_sources_of_an_error() {
-        #[derive(Debug, thiserror::Error)]
-        #[error("no mail")]
-        struct Mail(#[source] fmt::Error);
-        let error = Mail(fmt::Error);
-        assert!(ErrorType::of::<Mail>().matches(&error));
-        assert!(ErrorType::of::<fmt::Error>().matches(&error));
-        assert!(!ErrorType::of::<std::io::Error>().matches(&error));
     }
 }

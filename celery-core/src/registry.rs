@@ -10,7 +10,7 @@ use std::{
 use crate::{
     arguments::{Bound, Parameter},
     context::{Context, StateMap, StateType},
-    options::Options,
+    options::{Annotations, Options},
     task::TaskError,
     transport::BoxFuture,
     value::Value,
@@ -23,7 +23,7 @@ pub struct Registration {
     pub name: &'static str,
     /// The module that defines it, as `module_path!()` says.
     pub module: &'static str,
-    /// Its options.
+    /// Its options; in the registry of an app, as its settings have them.
     pub options: Options,
     /// Its parameters, in order, state not among them.
     pub parameters: &'static [Parameter],
@@ -141,6 +141,14 @@ impl Registry {
         } else {
             Err(RegistryError::NoTasks { crates: silent.join(", ") })
         }
+    }
+
+    /// The same tasks with the options that the settings give them.
+    pub(crate) fn annotated(mut self, annotations: &Annotations) -> Self {
+        for task in self.tasks.values_mut() {
+            task.options = annotations.apply(task.name, task.options);
+        }
+        self
     }
 
     /// The task of that name.

@@ -209,6 +209,16 @@ impl<In, Out> Signature<In, Out> {
         self.set(|options| options.compression = Some(name.into()))
     }
 
+    /// Shows that text in place of the positional arguments in logs and monitors.
+    pub fn argsrepr(self, text: impl Into<String>) -> Self {
+        self.set(|options| options.argsrepr = Some(text.into()))
+    }
+
+    /// Shows that text in place of the keyword arguments in logs and monitors.
+    pub fn kwargsrepr(self, text: impl Into<String>) -> Self {
+        self.set(|options| options.kwargsrepr = Some(text.into()))
+    }
+
     /// Says whether the result is to be dropped, whatever the task says.
     pub fn ignore_result(self, on: bool) -> Self {
         self.set(|options| options.ignore_result = Some(on))
@@ -246,10 +256,7 @@ impl<In, Out> Signature<In, Out> {
         put: impl FnOnce(&mut CallOptions, Spec),
     ) -> Self {
         match other.into_spec() {
-            Ok(mut spec) => {
-                spec.carry_routing();
-                put(&mut self.spec.options, spec);
-            }
+            Ok(spec) => put(&mut self.spec.options, spec),
             Err(error) => self.fault = self.fault.or(Some(error)),
         }
         self

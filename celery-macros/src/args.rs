@@ -40,7 +40,7 @@ pub(crate) enum OptionValue {
     Flag,
     /// `key = value`.
     Expr(Box<Expr>),
-    /// `key_for = [A, B]`: types, which are no values.
+    /// `key_for = [A, B]`, or `throws`: types, which are no values.
     ErrorTypes(Vec<Type>),
 }
 
@@ -97,7 +97,7 @@ impl Args {
         } else {
             let value = if !has_value {
                 OptionValue::Flag
-            } else if key.to_string().ends_with("_for") {
+            } else if key == "throws" || key.to_string().ends_with("_for") {
                 error_types(key, input)?
             } else {
                 OptionValue::Expr(input.parse()?)

@@ -58,8 +58,8 @@ enum Kind {
 ///   name it: function `add` in module `tasks` of crate `emails` is `emails.tasks.add`.
 /// - `bind`: the first parameter is the context.
 /// - `crate = path`: where the crate `celery` is, when it goes by another name.
-/// - All others are the methods of `Options`: `key = value`, or `key` alone for `true`. `autoretry_for` and
-///   `dont_autoretry_for` are lists of error types.
+/// - All others are the methods of `Options`: `key = value`, or `key` alone for `true`. `autoretry_for`,
+///   `dont_autoretry_for` and `throws` are lists of error types.
 #[proc_macro_attribute]
 pub fn shared_task(
     args: proc_macro::TokenStream,

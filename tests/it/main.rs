@@ -23,6 +23,7 @@ mod interop;
 mod macros;
 mod mutations;
 mod on_redis;
+mod options;
 mod outage;
 mod retry;
 mod routing;

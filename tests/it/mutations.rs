@@ -151,7 +151,7 @@ async fn each_of_a_thousand_damaged_messages_is_run_or_kept_and_the_worker_serve
 fn account(log: &str, kept: usize, least: [usize; 3]) {
     // What the test itself sends, and what fails calls, is none of the thousand.
     let lines = log.lines().filter(|line| !line.contains("Task it.tasks."));
-    let mut counts = [("] succeeded in ", 0), ("] raised ", 0), ("] expired", 0)];
+    let mut counts = [("] succeeded in ", 0), ("] raised unexpected: ", 0), ("] expired", 0)];
     for line in lines {
         for (end, count) in &mut counts {
             *count += usize::from(line.contains(*end));

@@ -57,7 +57,7 @@ pub(super) async fn note(task: &Context, value: Value, #[state] probe: Probe) ->
 }
 
 /// What a task sees of its request.
-fn request(task: &Context) -> Value {
+pub(super) fn request(task: &Context) -> Value {
     let request = task.request();
     let headers = &request.headers;
     let mut added = task.headers().clone();

@@ -10,6 +10,7 @@ use crate::{
     config::{Config, ConfigError, ConfigLoader, ConfigSource, Problem, ServerUrl},
     context::StateMap,
     error::Error,
+    options::Annotations,
     registry::{AppId, InstalledApps},
     routing::{Queues, Routes},
     value::Value,
@@ -136,10 +137,16 @@ impl Builder {
             config.task.routes.as_ref().map_or_else(|| Ok(Routes::default()), Routes::parse);
         let routes = routes.map_err(|error| unusable("task_routes", &error));
         let queues = Queues::new(&config.task).map_err(|error| unusable("task_queues", &error));
-        let (accept, routes, queues) = match (accept, routes, queues) {
-            (Ok(accept), Ok(routes), Ok(queues)) => (accept, routes, queues),
-            (accept, routes, queues) => {
-                let problems = [accept.err(), routes.err(), queues.err()];
+        let annotations = config.task.annotations.as_ref();
+        let annotations =
+            annotations.map_or_else(|| Ok(Annotations::default()), Annotations::parse);
+        let annotations = annotations.map_err(|error| unusable("task_annotations", &error));
+        let (accept, routes, queues, annotations) = match (accept, routes, queues, annotations) {
+            (Ok(accept), Ok(routes), Ok(queues), Ok(annotations)) => {
+                (accept, routes, queues, annotations)
+            }
+            (accept, routes, queues, annotations) => {
+                let problems = [accept.err(), routes.err(), queues.err(), annotations.err()];
                 return Err(ConfigError::new(problems.into_iter().flatten().collect()).into());
             }
         };
@@ -150,6 +157,7 @@ impl Builder {
             accept,
             routes,
             queues,
+            annotations,
             installed: self.installed,
             state: self.state,
             origin: Origin::of_this_process(),

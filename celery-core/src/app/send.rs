@@ -39,7 +39,7 @@ impl Celery {
         let id = outgoing.message.id.clone();
         self.publish(&outgoing).await?;
         if let Some(context) = context {
-            context.add_child(result_tuple(&id));
+            context.add_children([result_tuple(&id)]);
         }
         Ok(Sent { id, ignored: outgoing.message.headers.ignore_result == Some(true) })
     }
@@ -52,9 +52,7 @@ impl Celery {
         now: Timestamp,
     ) -> Result<Outgoing, Error> {
         let Spec { task, args, kwargs, options, task_options, .. } = spec;
-        // A program may know a task by name and have it as well.
-        let registered = || Some(self.registry().ok()?.get(&task)?.options);
-        let task_options = task_options.or_else(registered);
+        let task_options = self.options_of(&task, task_options);
         let by_task = task_options.unwrap_or_default();
         let destination = self.destination(&task, &options, &by_task)?;
         let config = &self.inner.config.task;
@@ -69,9 +67,12 @@ impl Celery {
         let own = by_task.priority.map(i64::from);
         let priority = options.priority.or(own).or(destination.priority).or(inherited);
         let parent = parent.map(Context::request);
-        let specs = |specs: &[Spec]| {
+        let callbacks = |mut specs: Vec<Spec>| {
+            specs.iter_mut().for_each(|spec| self.complete(spec));
             (!specs.is_empty()).then(|| specs.iter().map(Spec::to_value).collect())
         };
+        let named = || by_task.shadow_name.and_then(|name| name(&args, &kwargs));
+        let shadow = options.shadow.or_else(named).or(by_task.shadow.map(str::to_owned));
         // Celery passes on as properties what its caller says of these.
         let told = [("argsrepr", &options.argsrepr), ("kwargsrepr", &options.kwargsrepr)];
         let told = told.into_iter().filter_map(|(name, text)| Some((name, text.clone()?)));
@@ -80,8 +81,8 @@ impl Celery {
             task,
             extra_properties,
             embed: Embed {
-                callbacks: specs(&options.link),
-                errbacks: specs(&options.link_error),
+                callbacks: callbacks(options.link),
+                errbacks: callbacks(options.link_error),
                 chain: options.chain,
                 chord: options.chord,
                 ..Embed::default()
@@ -89,7 +90,7 @@ impl Celery {
             headers: TaskHeaders {
                 // The dialect that the rest of the headers is in.
                 lang: Some("py".to_owned()),
-                shadow: options.shadow,
+                shadow,
                 eta: options.eta.map(|eta| date::format(at(eta), &zone)),
                 expires: expires.map(|expires| date::format(expires, &zone)),
                 group: options.group_id,
@@ -147,6 +148,24 @@ impl Celery {
                 .transpose()
                 .map_err(|error| unusable(&error))?,
         })
+    }
+
+    /// The options of a task as the settings have them: of one that the caller has the types of, or of one that it calls by
+    /// name and has as well.
+    fn options_of(&self, task: &str, own: Option<Options>) -> Option<Options> {
+        match own {
+            Some(own) => Some(self.inner.annotations.apply(task, own)),
+            None => Some(self.registry().ok()?.get(task)?.options),
+        }
+    }
+
+    /// A callback as whoever sends it in our place is to read it, with its own callbacks.
+    fn complete(&self, spec: &mut Spec) {
+        if let Some(own) = spec.task_options {
+            spec.carry_routing(&self.inner.annotations.apply(&spec.task, own));
+        }
+        let CallOptions { link, link_error, .. } = &mut spec.options;
+        link.iter_mut().chain(link_error).for_each(|callback| self.complete(callback));
     }
 
     /// The retry of a message, on its way to where it came from.

@@ -9,7 +9,6 @@ use super::masked::seconds;
 use super::read::{
     self, Parsed, Reader, boolean, compression, integer, limit, name, optional, serializer,
 };
-
 /// How tasks are sent and run, unless the task or the call says otherwise.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[non_exhaustive]
@@ -22,6 +21,8 @@ pub struct TaskConfig {
     pub acks_on_failure: Option<bool>,
     /// Whether it is acknowledged late upon the hard time limit; `None` means `acks_on_failure_or_timeout`.
     pub acks_on_timeout: Option<bool>,
+    /// Options of tasks by their names, over what the tasks say: a dictionary or a list of them.
+    pub annotations: Option<Value>,
     /// Compression of message bodies.
     pub compression: Option<String>,
     /// Whether a queue that `queues` does not name is made up when it is used.
@@ -101,6 +102,7 @@ impl TaskConfig {
             acks_on_failure_or_timeout: reader.read("task_acks_on_failure_or_timeout", boolean),
             acks_on_failure: reader.read("task_acks_on_failure", optional(boolean)),
             acks_on_timeout: reader.read("task_acks_on_timeout", optional(boolean)),
+            annotations: reader.read("task_annotations", optional(annotations)),
             compression: reader.read("task_compression", optional(compression)),
             create_missing_queues: reader.read("task_create_missing_queues", boolean),
             inherit_parent_priority: reader.read("task_inherit_parent_priority", boolean),
@@ -153,6 +155,13 @@ impl PublishRetryPolicy {
         }
         Ok(policy)
     }
+}
+
+/// Checks the outer shape only: the options themselves are theirs to read.
+fn annotations(value: &Value) -> Parsed<Value> {
+    let expected = "a dictionary from the name of a task, or a pattern, to its options, or a list of such dictionaries";
+    let fits = value.is_object() || value.is_array();
+    fits.then(|| value.clone()).ok_or_else(|| expected.to_owned())
 }
 
 fn delivery_mode(value: &Value) -> Parsed<u8> {

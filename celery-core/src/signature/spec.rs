@@ -88,8 +88,7 @@ impl Spec {
 
     /// Writes down where the task's own options send it, for whoever sends it in our place: a worker that does not have
     /// the task, such as one in Python, would send it to its own default queue.
-    pub(crate) fn carry_routing(&mut self) {
-        let Some(own) = &self.task_options else { return };
+    pub(crate) fn carry_routing(&mut self, own: &Options) {
         let carry = |called: &mut Option<String>, own: Option<&str>| {
             if called.is_none() {
                 *called = own.map(str::to_owned);
@@ -149,10 +148,9 @@ mod tests {
     #[test]
     fn a_callback_tells_where_its_task_is_sent() {
         let own = Options::new().queue("images").priority(3);
-        let mut spec =
-            Spec { task_options: Some(own), ..Spec::new("proj.resize", Vec::new(), Map::new()) };
+        let mut spec = Spec::new("proj.resize", Vec::new(), Map::new());
         spec.options.priority = Some(6);
-        spec.carry_routing();
+        spec.carry_routing(&own);
         assert_eq!(spec.to_value()["options"], json!({ "queue": "images", "priority": 6 }));
     }
 

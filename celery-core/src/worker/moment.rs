@@ -40,6 +40,8 @@ pub(super) enum Moment<'a> {
         exception: &'a Exception,
         /// Where that arose.
         traceback: Option<&'a str>,
+        /// Whether it is one that the task says it throws.
+        expected: bool,
     },
     /// It is published anew.
     Retried {
@@ -86,10 +88,14 @@ impl Node {
                 tracing::debug!(target: "celery::worker", "Task accepted: {name}[{id}]");
             }
             Moment::Succeeded { result, runtime } => {
-                tracing::info!(target: "celery::worker", "Task {name}[{id}] succeeded in {:.6}s: {}", runtime.as_secs_f64(), repr::value(result, &Default::default()));
+                let shown = repr::value(result, &self.result_limits(message));
+                tracing::info!(target: "celery::worker", "Task {name}[{id}] succeeded in {:.6}s: {shown}", runtime.as_secs_f64());
             }
-            Moment::Failed { exception, traceback } => {
-                tracing::error!(target: "celery::worker", "Task {name}[{id}] raised {exception}\n{}", traceback.unwrap_or_default());
+            Moment::Failed { exception, expected: true, .. } => {
+                tracing::info!(target: "celery::worker", "Task {name}[{id}] raised expected: {exception}");
+            }
+            Moment::Failed { exception, traceback, .. } => {
+                tracing::error!(target: "celery::worker", "Task {name}[{id}] raised unexpected: {exception}\n{}", traceback.unwrap_or_default());
             }
             Moment::Retried { eta, cause, .. } => {
                 let seconds = clock::until(*eta).as_secs_f64();
@@ -112,6 +118,15 @@ impl Node {
                 tracing::error!(target: "celery::worker", "Task {name}[{id}] is not registered in this worker, whose banner lists the tasks that are; the message is quarantined");
             }
         }
+    }
+}
+
+impl Node {
+    /// How much is shown of a result, which the task may say.
+    pub(super) fn result_limits(&self, message: &TaskMessage) -> repr::Limits {
+        let limits = repr::Limits::default();
+        let own = self.registry().get(&message.task).map(|task| task.options.resultrepr_maxsize);
+        repr::Limits { max_len: own.or(limits.max_len), ..limits }
     }
 }
 

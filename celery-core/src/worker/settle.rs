@@ -91,9 +91,9 @@ async fn succeed(
     value: Value,
 ) -> Result<Settlement, Stopped> {
     let mut follows = follow::after_success(&node.app, context, &value);
+    context.add_children(std::mem::take(&mut follows.children));
     if rules.stores_result {
-        let mut children = context.children();
-        children.append(&mut follows.children);
+        let children = context.children();
         go_on(node.store(context, State::Success, value, None, children).await)?;
     }
     let last = follows.outgoing.len();
@@ -124,9 +124,10 @@ async fn fail(
 ) -> Result<Settlement, Stopped> {
     let message = context.request();
     // A task that was stopped has no place of which a traceback could tell.
-    let traceback = (cause == Cause::Error).then(|| failure.traceback(&message.task));
+    let traceback = (cause != Cause::TimeLimit).then(|| failure.traceback(&message.task));
     let (exception, trace) = (&failure.exception, traceback.as_deref());
-    node.tell(message, &Moment::Failed { exception, traceback: trace });
+    let expected = cause == Cause::Expected;
+    node.tell(message, &Moment::Failed { exception, traceback: trace, expected });
     if rules.stores_errors {
         let children = context.children();
         let (state, trace) = (State::Failure, traceback.clone());
@@ -137,9 +138,9 @@ async fn fail(
         go_on(node.publish(&outgoing).await)?;
     }
     Ok(match cause {
-        Cause::Error if !rules.acks_on_failure => Settlement::Reject,
+        Cause::Error | Cause::Expected if !rules.acks_on_failure => Settlement::Reject,
         Cause::TimeLimit if !rules.acks_on_timeout => Settlement::Requeue,
-        Cause::Error | Cause::TimeLimit => Settlement::Ack,
+        Cause::Error | Cause::Expected | Cause::TimeLimit => Settlement::Ack,
     })
 }
 
@@ -168,8 +169,8 @@ async fn try_again(
     let traceback = cause.as_ref().map(|cause| cause.traceback(&message.task));
     let outgoing = node.app.retry_of(message, eta, changes);
     if rules.stores_errors {
-        let mut children = context.children();
-        children.push(result_tuple(&message.id));
+        context.add_children([result_tuple(&message.id)]);
+        let children = context.children();
         let result = cause.as_ref().map_or(Value::Null, |cause| cause.exception.to_value());
         go_on(node.store(context, State::Retry, result, traceback.clone(), children).await)?;
     }

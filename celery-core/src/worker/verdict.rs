@@ -6,7 +6,7 @@ use jiff::Timestamp;
 
 use crate::{
     exception::Exception,
-    options::Options,
+    options::{ErrorType, Options},
     retry,
     task::{Failure, Reject, Retry, TaskError, When},
     value::{Value, number::seconds},
@@ -51,6 +51,8 @@ pub(super) enum Verdict {
 pub(super) enum Cause {
     /// The task's own error.
     Error,
+    /// One that the task says it throws.
+    Expected,
     /// The hard time limit.
     TimeLimit,
 }
@@ -105,15 +107,23 @@ pub(super) fn decide(
                 facts,
             )
         }
-        Outcome::Error(TaskError::Failed(failure)) => Verdict::Fail(*failure, Cause::Error),
+        Outcome::Error(TaskError::Failed(failure)) => {
+            let cause = cause(&failure, facts.options);
+            Verdict::Fail(*failure, cause)
+        }
     }
 }
 
 fn retries_by_itself(failure: &Failure, options: &Options) -> bool {
-    failure.error().is_some_and(|error| {
-        options.autoretry_for.iter().any(|of| of.matches(error))
-            && !options.dont_autoretry_for.iter().any(|of| of.matches(error))
-    })
+    is_any(failure, options.autoretry_for) && !is_any(failure, options.dont_autoretry_for)
+}
+
+fn cause(failure: &Failure, options: &Options) -> Cause {
+    if is_any(failure, options.throws) { Cause::Expected } else { Cause::Error }
+}
+
+fn is_any(failure: &Failure, types: &[ErrorType]) -> bool {
+    failure.error().is_some_and(|error| types.iter().any(|of| of.matches(error)))
 }
 
 fn again(mut asked: Retry, facts: Facts<'_>) -> Verdict {
@@ -127,7 +137,9 @@ fn again(mut asked: Retry, facts: Facts<'_>) -> Verdict {
                 (facts.exhausted)(),
             ))
         };
-        return Verdict::Fail(cause.unwrap_or_else(exhausted), Cause::Error);
+        let failure = cause.unwrap_or_else(exhausted);
+        let cause = self::cause(&failure, facts.options);
+        return Verdict::Fail(failure, cause);
     }
     let when = asked.when.unwrap_or(When::In(facts.options.default_retry_delay));
     let eta = when.after(facts.now);
@@ -139,7 +151,6 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::options::ErrorType;
 
     fn check(outcome: Outcome, options: Options, retries: u32) -> String {
         let now = Timestamp::from_second(1_000).unwrap();
@@ -198,6 +209,15 @@ mod tests {
         const NEVER: Options =
             AUTO.dont_autoretry_for(&[ErrorType::of::<std::num::ParseIntError>()]);
         assert!(check(failed(), NEVER, 0).starts_with("fail"));
+    }
+
+    #[test]
+    fn an_error_that_the_task_throws_is_expected() {
+        const THROWS: Options =
+            AUTO.max_retries(1).throws(&[ErrorType::of::<std::num::ParseIntError>()]);
+        assert!(check(failed(), THROWS, 1).ends_with("Expected"));
+        assert_eq!(check(failed(), THROWS, 0), "retry in 180");
+        assert!(check(Outcome::Error(Retry::default().into()), THROWS, 1).ends_with("Error"));
     }
 
     #[test]

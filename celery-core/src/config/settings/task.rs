@@ -19,7 +19,8 @@ pub(super) const TASK: &[Setting] = settings! {
               false puts the message back");
     task_always_eager, "CELERY_ALWAYS_EAGER", Bool = "false", refused(EAGER);
     task_annotations, "CELERY_ANNOTATIONS", Any = "null",
-        refused("this version does not change options of tasks by settings: set them on the task itself");
+        used("options of tasks over what the tasks say: a dictionary from a name, a pattern or `*` to a dictionary of options, \
+              or a list of such dictionaries");
     task_compression, "CELERY_MESSAGE_COMPRESSION", Text = "null",
         used("compression of message bodies");
     task_create_missing_queues, "CELERY_CREATE_MISSING_QUEUES", Bool = "true",

@@ -72,7 +72,7 @@ fn a_task_that_fails_is_shown_with_its_traceback() {
     assert_eq!(lines[0], "Traceback (most recent call last):");
     assert!(lines[1].ends_with(", in demoapp.tasks.fail"), "{traceback}");
     assert_eq!(*lines.last().unwrap(), "demoapp.tasks.DemoError: out of cogs");
-    worker.wait_for(&format!("demoapp.tasks.fail[{id}] raised DemoError: out of cogs"));
+    worker.wait_for(&format!("demoapp.tasks.fail[{id}] raised unexpected: DemoError: out of cogs"));
 
     let id = site.call("demoapp.tasks.add", r#"[1]"#);
     let failed = site.run(&["result", &id]);
