@@ -12,20 +12,25 @@
 //! ```
 //!
 //! Then `mysite worker -l INFO`, `mysite call mysite.tasks.add --args '[2, 2]'`, `mysite inspect ping`, and so on;
-//! `mysite help` lists the rest. An option that this version does not have is refused. Options have defaults in the
+//! `mysite help` lists the rest. What Celery has and this version has not is refused with the reason. Options have defaults in the
 //! environment, by Celery's names: `CELERY_WORKER_CONCURRENCY` is `worker --concurrency`.
 //!
 //! The exit status is Celery's: 0; 1 for a failure; 2 for a command line that cannot be read; 69 when the broker, or
 //! every worker, cannot be reached; 73 when the pid file of a worker that runs is in the way.
 
 mod call;
+mod completion;
 mod failure;
 mod inspect;
+mod list;
 mod logging;
+mod migrate;
 mod output;
 mod pidfile;
 mod program;
+mod progress;
 mod purge;
+mod refused;
 mod report;
 mod result;
 mod signals;
@@ -35,14 +40,19 @@ mod worker;
 #[cfg(test)]
 mod tests;
 
-use std::{error::Error, ffi::OsString, process::ExitCode};
+use std::{
+    error::Error,
+    ffi::OsString,
+    path::{Path, PathBuf},
+    process::ExitCode,
+};
 
 use celery_core::{
     app::{Celery, Overrides},
     exception::with_sources,
     value::Value,
 };
-use clap::{Parser, Subcommand, builder::FalseyValueParser};
+use clap::{CommandFactory, FromArgMatches, Parser, Subcommand, builder::FalseyValueParser};
 
 #[doc(hidden)]
 pub use self::program::program;
@@ -56,11 +66,11 @@ pub async fn run<E>(app: impl FnOnce() -> Result<Celery, E>) -> ExitCode
 where
     E: Into<Box<dyn Error + Send + Sync>>,
 {
-    let cli = match Cli::try_parse_from(std::env::args_os()) {
+    let cli = match Cli::read(Cli::command(), arguments()) {
         Ok(cli) => cli,
         Err(error) => return refuse(&error),
     };
-    cli.run(app).await
+    cli.run(Cli::command(), app).await
 }
 
 /// Celery's command line.
@@ -84,6 +94,9 @@ struct Cli {
     /// Say less.
     #[arg(short, long)]
     quiet: bool,
+    /// Change to this folder first.
+    #[arg(long, value_name = "FOLDER")]
+    workdir: Option<PathBuf>,
     #[command(subcommand)]
     command: Command,
 }
@@ -96,8 +109,11 @@ enum Command {
     Inspect(inspect::Args),
     Status(status::Args),
     Purge(purge::Args),
+    Migrate(migrate::Args),
+    List(list::Args),
     /// Shows information that is useful in a bug report.
     Report,
+    Completion(completion::Args),
 }
 
 /// An app, and where to say what happens to it.
@@ -108,10 +124,31 @@ struct Session {
 }
 
 impl Cli {
-    async fn run<E>(self, app: impl FnOnce() -> Result<Celery, E>) -> ExitCode
+    /// Reads a command line of that form.
+    fn read(
+        form: clap::Command,
+        arguments: impl IntoIterator<Item = OsString>,
+    ) -> Result<Self, clap::Error> {
+        let mut arguments: Vec<_> = arguments.into_iter().collect();
+        if arguments.len() == 1 {
+            // As Celery does, and successfully.
+            arguments.push("--help".into());
+        }
+        Self::from_arg_matches(&refused::parse(form, arguments)?)
+    }
+
+    /// Runs the command, of a line of that form.
+    async fn run<E>(self, form: clap::Command, app: impl FnOnce() -> Result<Celery, E>) -> ExitCode
     where
         E: Into<Box<dyn Error + Send + Sync>>,
     {
+        if let Command::Completion(args) = &self.command {
+            let program = arguments().into_iter().next().unwrap_or_default();
+            return match completion::run(args, form, &program) {
+                Ok(()) => ExitCode::SUCCESS,
+                Err(failure) => failure.report(),
+            };
+        }
         match self.try_run(app).await {
             Ok(code) => code,
             Err(failure) => failure.report(),
@@ -123,6 +160,9 @@ impl Cli {
         E: Into<Box<dyn Error + Send + Sync>>,
     {
         let output = Output::new(self.no_color, self.quiet);
+        if let Some(folder) = &self.workdir {
+            change_to(folder)?;
+        }
         let app = self.overrides().scope(app).map_err(|error| {
             let error: Box<dyn Error + Send + Sync> = error.into();
             Failure::new(format!("could not build the app: {}", with_sources(error.as_ref())))
@@ -141,7 +181,10 @@ impl Cli {
             Command::Inspect(args) => inspect::run(&session, args).await,
             Command::Status(args) => status::run(&session, args).await,
             Command::Purge(args) => purge::run(&session, args).await,
+            Command::Migrate(args) => Box::pin(migrate::run(&session, args)).await,
+            Command::List(args) => list::run(&session, args).await,
             Command::Report => report::run(&session),
+            Command::Completion(_) => Ok(()),
         };
         // What was published is on its way to the server until the connection is closed in order.
         let closed = session.app.close().await;
@@ -172,6 +215,13 @@ fn refuse(error: &clap::Error) -> ExitCode {
     // Where neither can be written, the exit status says it all.
     let _unwritten = error.print();
     u8::try_from(error.exit_code()).map_or(ExitCode::FAILURE, ExitCode::from)
+}
+
+/// Makes this the folder that relative paths start from.
+fn change_to(folder: &Path) -> Result<(), Failure> {
+    std::env::set_current_dir(folder).map_err(|error| {
+        Failure::new(format!("could not change to the folder {}: {error}", folder.display()))
+    })
 }
 
 /// The arguments of this process.

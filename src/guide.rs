@@ -17,6 +17,9 @@ pub mod workers {}
 #[doc = include_str!("../docs/discovery.md")]
 pub mod discovery {}
 
+#[doc = include_str!("../docs/commands.md")]
+pub mod commands {}
+
 #[doc = include_str!("../docs/fleet.md")]
 pub mod fleet {}
 

@@ -13,7 +13,7 @@ use jiff::{Timestamp, tz::TimeZone};
 use crate::{date, message::Message};
 pub use crate::{
     message::Malformed,
-    queue::{Exchange, ExchangeKind, Queue},
+    queue::{Binding, Exchange, ExchangeKind, Queue},
 };
 
 /// The error of a driver's own library, boxed.
@@ -58,6 +58,8 @@ pub trait Broker: fmt::Debug + Send + Sync + 'static {
     async fn queue_len(&self, queue: &str) -> Result<u64, BrokerError>;
 
     /// Drops what waits in the queue and says how many messages that was.
+    ///
+    /// A long queue MUST NOT keep the server from serving others meanwhile.
     async fn purge(&self, queue: &str) -> Result<u64, BrokerError>;
 
     /// The messages of these queues that wait in the broker for the time of their `eta`, at most so many, the soonest
@@ -67,6 +69,9 @@ pub trait Broker: fmt::Debug + Send + Sync + 'static {
         queues: &[String],
         limit: usize,
     ) -> Result<Vec<Scheduled>, BrokerError>;
+
+    /// What the server has bound to which exchange, by whomever it was declared: sorted, each once.
+    async fn bindings(&self) -> Result<Vec<Binding>, BrokerError>;
 
     /// The messages of the queue that were set aside with [`Delivery::quarantine`], oldest first.
     async fn quarantined(&self, queue: &str) -> Result<Vec<Quarantined>, BrokerError>;

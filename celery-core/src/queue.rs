@@ -127,3 +127,14 @@ impl Queue {
         }
     }
 }
+
+/// That a queue gets what is published to an exchange.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Binding {
+    /// The name of the queue.
+    pub queue: String,
+    /// The name of the exchange.
+    pub exchange: String,
+    /// The key, or for a topic exchange the pattern, that it is bound with.
+    pub routing_key: String,
+}

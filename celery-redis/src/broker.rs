@@ -1,7 +1,7 @@
 //! The broker: queues and what binds them, and the way to consumers, subscriptions and the quarantine.
 
 use std::{
-    collections::HashMap,
+    collections::{BTreeSet, HashMap},
     fmt,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
@@ -12,8 +12,8 @@ use base64::{Engine, prelude::BASE64_STANDARD};
 use bytes::Bytes;
 use celery_core::{
     broker::{
-        Broker, BrokerError, Consumer, ExchangeKind, Prefetch, Publication, Quarantined, Queue,
-        Scheduled, Subscription,
+        Binding, Broker, BrokerError, Consumer, ExchangeKind, Prefetch, Publication, Quarantined,
+        Queue, Scheduled, Subscription,
     },
     config::{Config, ServerUrl},
     value::Value,
@@ -209,7 +209,8 @@ impl Broker for RedisBroker {
         let mut pipeline = pipe();
         pipeline.atomic();
         for list in self.options.keys.lists(queue) {
-            pipeline.cmd("LLEN").arg(&list).cmd("DEL").arg(&list).ignore();
+            // The server frees the list beside its work, so that a long one stops nobody.
+            pipeline.cmd("LLEN").arg(&list).cmd("UNLINK").arg(&list).ignore();
         }
         let lengths: Vec<u64> = self.link.ask_all(&pipeline).await?;
         Ok(lengths.iter().sum())
@@ -221,6 +222,41 @@ impl Broker for RedisBroker {
         limit: usize,
     ) -> Result<Vec<Scheduled>, BrokerError> {
         scheduled(&self.link, &self.options, queues, limit).await
+    }
+
+    async fn bindings(&self) -> Result<Vec<Binding>, BrokerError> {
+        let keys = &self.options.keys;
+        let (mut exchanges, mut cursor) = (BTreeSet::new(), 0_u64);
+        loop {
+            let mut scan = cmd("SCAN");
+            scan.arg(cursor).arg("MATCH").arg(keys.bindings_pattern()).arg("COUNT").arg(1000);
+            let (next, found): (u64, Vec<String>) = self.link.ask(&scan).await?;
+            exchanges.extend(found.iter().filter_map(|key| keys.exchange(key)).map(str::to_owned));
+            cursor = next;
+            if cursor == 0 {
+                break;
+            }
+        }
+        if exchanges.is_empty() {
+            return Ok(Vec::new());
+        }
+        let mut pipeline = pipe();
+        for exchange in &exchanges {
+            pipeline.cmd("SMEMBERS").arg(keys.bindings(exchange));
+        }
+        let members: Vec<Vec<String>> = self.link.ask_all(&pipeline).await?;
+        let bindings = exchanges.iter().zip(&members).flat_map(|(exchange, members)| {
+            members.iter().filter_map(|member| {
+                let (routing_key, queue) = keys.parts(member)?;
+                let own = str::to_owned;
+                Some(Binding {
+                    queue: own(queue),
+                    exchange: own(exchange),
+                    routing_key: own(routing_key),
+                })
+            })
+        });
+        Ok(bindings.collect::<BTreeSet<_>>().into_iter().collect())
     }
 
     async fn quarantined(&self, queue: &str) -> Result<Vec<Quarantined>, BrokerError> {

@@ -73,6 +73,23 @@ impl Keys {
         format!("{}_kombu.binding.{exchange}", self.prefix)
     }
 
+    /// The pattern of `SCAN` for the bindings of all exchanges.
+    pub(crate) fn bindings_pattern(&self) -> String {
+        let mut pattern = String::new();
+        for char in self.bindings("").chars() {
+            if "*?[]\\^-".contains(char) {
+                pattern.push('\\');
+            }
+            pattern.push(char);
+        }
+        pattern + "*"
+    }
+
+    /// The exchange whose bindings are in the key.
+    pub(crate) fn exchange<'a>(&self, key: &'a str) -> Option<&'a str> {
+        key.strip_prefix(&self.bindings(""))
+    }
+
     pub(crate) fn permanent_bindings(&self, exchange: &str) -> String {
         format!("{}_kombu.binding_permanent.{exchange}", self.prefix)
     }
@@ -97,17 +114,21 @@ impl Keys {
         kind: ExchangeKind,
         routing_key: &str,
     ) -> Option<&'a str> {
-        let mut parts = binding.split(self.sep.as_str());
-        let (Some(key), Some(_), Some(queue), None) =
-            (parts.next(), parts.next(), parts.next(), parts.next())
-        else {
-            return None;
-        };
+        let (key, queue) = self.parts(binding)?;
         let reached = match kind {
             ExchangeKind::Topic => topic_matches(key, routing_key),
             ExchangeKind::Direct | ExchangeKind::Fanout => key == routing_key,
         };
         reached.then_some(queue)
+    }
+
+    /// The routing key and the queue of a binding, if it is one.
+    pub(crate) fn parts<'a>(&self, binding: &'a str) -> Option<(&'a str, &'a str)> {
+        let mut parts = binding.split(self.sep.as_str());
+        match (parts.next(), parts.next(), parts.next(), parts.next()) {
+            (Some(key), Some(_), Some(queue), None) => Some((key, queue)),
+            _ => None,
+        }
     }
 
     /// Where a fanout message is published.
@@ -223,6 +244,14 @@ mod tests {
     fn a_binding_that_is_none_of_kombus_is_passed_over() {
         assert_eq!(keys().bound("celery", ExchangeKind::Direct, "celery"), None);
         assert_eq!(keys().bound("k\u{6}\u{16}\u{6}\u{16}q", ExchangeKind::Direct, "k"), Some("q"));
+    }
+
+    #[test]
+    fn the_bindings_of_all_exchanges_are_found_also_behind_a_prefix_with_wildcards() {
+        let keys = Keys { prefix: "{a}*[1]:".to_owned(), ..keys() };
+        assert_eq!(keys.bindings_pattern(), r"{a}\*\[1\]:_kombu.binding.*");
+        assert_eq!(keys.exchange("{a}*[1]:_kombu.binding.mail"), Some("mail"));
+        assert_eq!(keys.exchange("{a}*[1]:_kombu.binding_permanent.mail"), None);
     }
 
     #[test]

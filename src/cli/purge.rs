@@ -5,10 +5,13 @@ use std::{
     io::{self, BufRead, Write},
 };
 
+use celery_core::error::Error;
+
 use super::{
     Session,
     failure::Failure,
     output::{Style, pluralize},
+    progress::Progress,
 };
 
 /// Drops all messages that wait in the queues of the settings. There is no way back.
@@ -53,11 +56,7 @@ pub(super) async fn run(session: &Session, args: Args) -> Result<(), Failure> {
             return Err(Failure::new(""));
         }
     }
-    let broker = session.app.publisher().await?;
-    let mut messages = 0;
-    for name in &names {
-        messages += broker.purge(name).await.map_err(celery_core::error::Error::from)?;
-    }
+    let messages = drop_all(session, &names).await?;
     let report = match messages {
         0 => format!("No messages purged from {count} {queues}."),
         _ => format!(
@@ -66,6 +65,24 @@ pub(super) async fn run(session: &Session, args: Args) -> Result<(), Failure> {
         ),
     };
     Ok(output.line(&report)?)
+}
+
+/// Empties the queues; returns how many messages there were.
+async fn drop_all(session: &Session, names: &BTreeSet<&str>) -> Result<u64, Failure> {
+    let broker = session.app.publisher().await?;
+    let mut waiting = 0;
+    for name in names {
+        waiting += broker.queue_len(name).await.map_err(Error::from)?;
+    }
+    let progress = Progress::new(session.output, "Purging", waiting);
+    let mut messages = 0;
+    for name in names {
+        progress.at(name);
+        let purged = broker.purge(name).await.map_err(Error::from)?;
+        progress.advance(purged);
+        messages += purged;
+    }
+    Ok(messages)
 }
 
 /// The names of the queues that are meant, in their order.

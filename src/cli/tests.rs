@@ -6,7 +6,7 @@ use crate::cli::output::python_str;
 
 fn parse(line: &str) -> Result<Cli, clap::Error> {
     // Words are separated by spaces, so that arguments may hold none.
-    Cli::try_parse_from(line.split(' '))
+    Cli::read(Cli::command(), line.split(' ').map(OsString::from))
 }
 
 #[track_caller]
@@ -46,9 +46,7 @@ fn options_of_the_worker_have_celerys_names() {
 
 #[test]
 fn options_that_this_version_does_not_have_are_refused() {
-    for option in
-        ["-E", "-B", "--autoscale=3,1", "--detach", "--statedb=x", "--max-tasks-per-child=1"]
-    {
+    for option in ["-E", "--autoscale=3,1", "--statedb=x", "--max-tasks-per-child=1"] {
         refused(&format!("celery worker {option}"), ErrorKind::UnknownArgument);
     }
     // What it never does can be asked of it, as unit files of other workers do.
@@ -59,9 +57,8 @@ fn options_that_this_version_does_not_have_are_refused() {
     }
     refused("celery worker -c many", ErrorKind::ValueValidation);
     refused("celery worker -l LOUD", ErrorKind::InvalidValue);
-    refused("celery worker -A mysite", ErrorKind::UnknownArgument);
     refused("celery inspect active", ErrorKind::InvalidValue);
-    refused("celery beat", ErrorKind::InvalidSubcommand);
+    refused("celery celebrate", ErrorKind::InvalidSubcommand);
 }
 
 #[test]
@@ -128,6 +125,30 @@ async fn a_call_is_a_message_in_its_queue_until_it_is_purged() {
     run("celery purge -f -Q slow", name).await.unwrap();
     assert_eq!(broker.queue_len("slow").await.unwrap(), 0);
     assert_eq!(broker.queue_len("celery").await.unwrap(), 1);
+}
+
+#[tokio::test]
+async fn the_bindings_of_the_settings_are_there_to_be_listed() {
+    let name = "cli-bindings";
+    run("celery list bindings", name).await.unwrap();
+    let bound = app(name)().unwrap().broker().await.unwrap().bindings().await.unwrap();
+    let bound: Vec<_> =
+        bound.iter().map(|it| (&*it.queue, &*it.exchange, &*it.routing_key)).collect();
+    assert_eq!(bound, [("celery", "celery", "celery")]);
+}
+
+#[test]
+fn a_shell_completes_commands_and_options_and_nothing_that_is_refused() {
+    for shell in ["bash", "zsh", "fish"] {
+        let cli = parse(&format!("celery completion {shell}")).unwrap();
+        let Command::Completion(args) = cli.command else { panic!("not the completion") };
+        let script = completion::script(&args, Cli::command(), "/usr/bin/mysite".as_ref());
+        let script = String::from_utf8(script).unwrap();
+        for word in ["mysite", "migrate", "prefetch-multiplier", "bindings"] {
+            assert!(script.contains(word), "{shell}: {word}");
+        }
+        assert!(!script.contains("detach"), "{shell}");
+    }
 }
 
 #[tokio::test]

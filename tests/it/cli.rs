@@ -26,17 +26,32 @@ fn the_help_lists_the_commands_and_how_to_name_a_package() {
     let output = celery(&["--help"]);
     let help = String::from_utf8_lossy(&output.stdout);
     assert!(output.status.success());
-    for part in
-        ["worker", "call", "result", "inspect", "status", "purge", "report", "-A, --app <PACKAGE>"]
-    {
+    for part in [
+        "worker",
+        "call",
+        "result",
+        "inspect",
+        "status",
+        "purge",
+        "migrate",
+        "list",
+        "report",
+        "completion",
+        "-A, --app <PACKAGE>",
+    ] {
         assert!(help.contains(part), "{part} is missing in:\n{help}");
     }
+    assert!(!help.contains("beat"), "what is refused is not offered:\n{help}");
+    let bare = celery(&[]);
+    assert!(bare.status.success() && bare.stdout == output.stdout, "no command is a call for help");
 }
 
 #[test]
 fn an_option_that_is_not_there_is_refused() {
-    check(&["worker", "--autoscale", "3,1"], 2, "unexpected argument '--autoscale'");
-    check(&["beat"], 2, "unrecognized subcommand 'beat'");
+    check(&["worker", "--autopilot"], 2, "unexpected argument '--autopilot'");
+    check(&["worker", "--detach"], 2, "there is no `worker --detach` here: ");
+    check(&["celebrate"], 2, "unrecognized subcommand 'celebrate'");
+    check(&["beat", "-s", "x"], 2, "there is no `beat` here: ");
 }
 
 #[test]

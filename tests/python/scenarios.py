@@ -10,7 +10,9 @@ import time
 import uuid
 
 from celery import Celery, chain
+from celery.bin.celery import celery as commands
 from celery.result import AsyncResult
+from click.testing import CliRunner
 
 from proj.celery import app, conf
 from proj.tasks import PREFIX, client
@@ -310,6 +312,41 @@ def publish_counts():
             options = {'countdown': wanted['countdown'] + number % 10 / 10} if wanted['countdown'] else {}
             task('fleet.count', number).apply_async(producer=producer, ignore_result=True, **options)
     return {}
+
+
+@scenario
+def publish_variety():
+    """Publishes messages of several forms, none of which anybody runs."""
+    task('variety.plain', 1, text='Grüße').apply_async(priority=6)
+    task('variety.packed', 'x' * 2000).apply_async(compression='zlib', serializer='msgpack', expires=3600)
+    task('variety.linked', 2).apply_async(link=task('variety.plain'), headers={'own': [1, None]}, countdown=60)
+    task('variety.other', 3).apply_async()
+    return {}
+
+
+@scenario
+def celery_lines():
+    """Runs command lines of Celery's; tells how each exits."""
+    lines = json.loads(sys.argv[2])
+    runner = CliRunner()
+    codes = {}
+    for line in lines:
+        arguments = ['-A', 'proj.celery', *line.split()]
+        codes[line] = runner.invoke(commands, arguments, input='n\n', auto_envvar_prefix='CELERY').exit_code
+    return {'codes': codes}
+
+
+@scenario
+def celery_options():
+    """Tells the options of every command of Celery's, and which of them take a value."""
+    def walk(command, name):
+        options = [parameter for parameter in command.params if parameter.param_type_name == 'option']
+        told = {name: {flag: not option.is_flag for option in options for flag in option.opts + option.secondary_opts}}
+        for sub, under in getattr(command, 'commands', {}).items():
+            told.update(walk(under, f'{name} {sub}'.strip()))
+        return told
+
+    return walk(commands, '')
 
 
 if __name__ == '__main__':

@@ -61,6 +61,7 @@ macro_rules! broker_conformance {
             a_deleted_queue_is_forgotten
             a_consumer_changes_its_queues
             a_consumer_whose_queue_was_taken_away_while_it_waited_hears_of_a_new_one
+            every_binding_is_listed_once
 
             a_direct_exchange_routes_by_key
             a_topic_exchange_routes_by_pattern

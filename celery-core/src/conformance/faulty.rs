@@ -12,8 +12,8 @@ use async_trait::async_trait;
 
 use crate::{
     broker::{
-        Broker, BrokerError, Consumer, Delivery, Prefetch, Publication, Quarantined, Queue,
-        Scheduled, Settle, Settlement, Subscription,
+        Binding, Broker, BrokerError, Consumer, Delivery, Prefetch, Publication, Quarantined,
+        Queue, Scheduled, Settle, Settlement, Subscription,
     },
     message::Message,
 };
@@ -147,6 +147,10 @@ impl Broker for Faulty {
         limit: usize,
     ) -> Result<Vec<Scheduled>, BrokerError> {
         self.inner.scheduled(queues, limit).await
+    }
+
+    async fn bindings(&self) -> Result<Vec<Binding>, BrokerError> {
+        self.inner.bindings().await
     }
 
     async fn quarantined(&self, queue: &str) -> Result<Vec<Quarantined>, BrokerError> {

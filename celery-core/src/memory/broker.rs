@@ -11,7 +11,7 @@ use super::{
     store::Store,
 };
 use crate::broker::{
-    Broker, BrokerError, Consumer, Prefetch, Publication, Quarantined, Queue, Scheduled,
+    Binding, Broker, BrokerError, Consumer, Prefetch, Publication, Quarantined, Queue, Scheduled,
     Subscription,
 };
 
@@ -108,6 +108,10 @@ impl Broker for MemoryBroker {
         limit: usize,
     ) -> Result<Vec<Scheduled>, BrokerError> {
         Ok(self.store.scheduled(queues, limit))
+    }
+
+    async fn bindings(&self) -> Result<Vec<Binding>, BrokerError> {
+        Ok(self.store.bindings())
     }
 
     async fn quarantined(&self, queue: &str) -> Result<Vec<Quarantined>, BrokerError> {

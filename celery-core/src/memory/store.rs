@@ -15,7 +15,9 @@ use super::{
     queue::{MemoryQueue, steps},
 };
 use crate::{
-    broker::{BrokerError, ExchangeKind, Publication, Quarantined, Queue, Scheduled, Settlement},
+    broker::{
+        self, BrokerError, ExchangeKind, Publication, Quarantined, Queue, Scheduled, Settlement,
+    },
     clock,
     envelope::{self, BodyEncoding},
     message::Message,
@@ -134,6 +136,18 @@ impl Store {
         scheduled.sort_by_key(|waits| waits.due);
         scheduled.truncate(limit);
         scheduled
+    }
+
+    pub(super) fn bindings(&self) -> Vec<broker::Binding> {
+        let books = lock(&self.books);
+        let bindings = books.bindings.iter().flat_map(|(exchange, bindings)| {
+            bindings.iter().map(|binding| broker::Binding {
+                queue: binding.queue.clone(),
+                exchange: exchange.clone(),
+                routing_key: binding.routing_key.clone(),
+            })
+        });
+        bindings.collect::<BTreeSet<_>>().into_iter().collect()
     }
 
     pub(super) fn quarantined(&self, queue: &str) -> Vec<Quarantined> {

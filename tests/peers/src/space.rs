@@ -80,6 +80,11 @@ impl Space {
         self
     }
 
+    /// The URL of the server, which says nothing of the namespace.
+    pub fn url(&self) -> &str {
+        &self.url
+    }
+
     /// The settings, as JSON for the Python side.
     pub fn settings(&self) -> String {
         Value::Object(self.settings.clone()).to_string()

@@ -7,7 +7,7 @@ use std::{
 
 use tokio_util::sync::CancellationToken;
 
-use crate::broker::{Broker, BrokerError};
+use crate::broker::{Binding, Broker, BrokerError};
 
 use super::*;
 
@@ -201,4 +201,37 @@ pub async fn a_consumer_whose_queue_was_taken_away_while_it_waited_hears_of_a_ne
     ack(delivery).await;
     close(consumer).await;
     assert_eq!(queue_len(&broker, "a").await, 1);
+}
+
+/// The bindings are those of all queues that anybody declared, of every kind of exchange, in order.
+pub async fn every_binding_is_listed_once(broker: Arc<dyn Broker>) {
+    let list = || async {
+        let bindings = within(LIMIT, "to list the bindings", broker.bindings()).await;
+        bindings.expect("bindings can be listed")
+    };
+    assert_eq!(list().await, [], "nothing is bound before a queue is declared");
+    let bound = |queue: &str, exchange: Exchange, key: &str| Queue {
+        exchange,
+        routing_key: key.to_owned(),
+        ..Queue::named(queue)
+    };
+    let expected = |queue: &str, exchange: &str, routing_key: &str| Binding {
+        queue: queue.to_owned(),
+        exchange: exchange.to_owned(),
+        routing_key: routing_key.to_owned(),
+    };
+    let mail = Queue::named("mail");
+    declare(&broker, &bound("stock", Exchange::topic("news"), "stock.#")).await;
+    declare(&broker, &mail).await;
+    declare(&broker, &bound("mail", Exchange::direct("post"), "key")).await;
+    declare(&broker, &mail).await;
+    let all = [
+        expected("mail", "mail", "mail"),
+        expected("mail", "post", "key"),
+        expected("stock", "news", "stock.#"),
+    ];
+    assert_eq!(list().await, all);
+    let stock = bound("stock", Exchange::topic("news"), "stock.#");
+    within(LIMIT, "to delete", broker.delete(&stock)).await.expect("a queue can be deleted");
+    assert_eq!(list().await, all[..2]);
 }
