@@ -4,12 +4,15 @@
 //! consumer, retry to the worker, and connecting to the constructor (see [`transport`](crate::transport)).
 //! The seam may change in any minor release until 1.0.
 
+mod sets;
+
 use std::{fmt, num::NonZeroU32, sync::Arc};
 
 use async_trait::async_trait;
 use bytes::Bytes;
 use jiff::{Timestamp, tz::TimeZone};
 
+pub use self::sets::{Keep, SharedSets};
 use crate::{date, message::Message};
 pub use crate::{
     message::Malformed,
@@ -75,6 +78,11 @@ pub trait Broker: fmt::Debug + Send + Sync + 'static {
 
     /// The messages of the queue that were set aside with [`Delivery::quarantine`], oldest first.
     async fn quarantined(&self, queue: &str) -> Result<Vec<Quarantined>, BrokerError>;
+
+    /// What the processes of the fleet remember together; nothing where the server keeps messages only.
+    fn shared_sets(&self) -> Option<&dyn SharedSets> {
+        None
+    }
 
     /// Flushes what is under way and closes the connections.
     async fn close(&self) -> Result<(), BrokerError>;

@@ -15,6 +15,7 @@ pub mod arguments;
 pub mod exception;
 pub mod state;
 pub mod rate;
+mod expiring;
 pub mod queue;
 pub mod routing;
 pub mod config;

@@ -13,7 +13,7 @@ use bytes::Bytes;
 use celery_core::{
     broker::{
         Binding, Broker, BrokerError, Consumer, ExchangeKind, Prefetch, Publication, Quarantined,
-        Queue, Scheduled, Subscription,
+        Queue, Scheduled, SharedSets, Subscription,
     },
     config::{Config, ServerUrl},
     value::Value,
@@ -269,6 +269,10 @@ impl Broker for RedisBroker {
             )
         };
         records.iter().map(|record| quarantined(record).ok_or_else(|| broken().into())).collect()
+    }
+
+    fn shared_sets(&self) -> Option<&dyn SharedSets> {
+        Some(self)
     }
 
     async fn close(&self) -> Result<(), BrokerError> {

@@ -2,7 +2,7 @@
 //!
 //! Ours start with `celery-` and stand beside kombu's: `celery-held.<process>` (the tags that a process holds),
 //! `celery-taken.<process>` (for a day, those that were taken over while it was silent), `celery-processes` (when each
-//! was last heard of) and `celery-quarantine.<queue>`.
+//! was last heard of), `celery-quarantine.<queue>` and `celery-set.<name>` (what the fleet remembers together).
 
 use celery_core::broker::{Exchange, ExchangeKind, Queue};
 
@@ -67,6 +67,11 @@ impl Keys {
 
     pub(crate) fn quarantine(&self, queue: &str) -> String {
         format!("{}celery-quarantine.{queue}", self.prefix)
+    }
+
+    /// The shared set of that name.
+    pub(crate) fn set(&self, name: &str) -> String {
+        format!("{}celery-set.{name}", self.prefix)
     }
 
     pub(crate) fn bindings(&self, exchange: &str) -> String {

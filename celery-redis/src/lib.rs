@@ -37,6 +37,7 @@ mod options;
 mod publish;
 mod scheduled;
 mod scripts;
+mod sets;
 mod waiting;
 
 use std::sync::Arc;

@@ -8,6 +8,7 @@ mod delivery;
 mod exchanges;
 mod prefetch;
 mod queues;
+mod sets;
 mod settling;
 
 use std::{num::NonZeroU32, sync::Arc};
@@ -21,7 +22,9 @@ use crate::{
 
 use super::{LIMIT, WATCH, within};
 
-pub use self::{deferral::*, delivery::*, exchanges::*, prefetch::*, queues::*, settling::*};
+pub use self::{
+    deferral::*, delivery::*, exchanges::*, prefetch::*, queues::*, sets::*, settling::*,
+};
 
 /// Makes a test of each case of the broker suite; see [`conformance`](crate::conformance).
 #[macro_export]
@@ -74,6 +77,10 @@ macro_rules! broker_conformance {
             a_deferred_message_takes_no_room_and_is_not_counted
             a_deferred_message_survives_its_consumer
             what_waits_for_its_eta_is_listed
+
+            a_shared_set_keeps_its_members_in_order
+            a_shared_set_has_a_limit
+            a_member_of_a_shared_set_expires
         }
     };
 }

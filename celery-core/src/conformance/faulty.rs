@@ -13,7 +13,7 @@ use async_trait::async_trait;
 use crate::{
     broker::{
         Binding, Broker, BrokerError, Consumer, Delivery, Prefetch, Publication, Quarantined,
-        Queue, Scheduled, Settle, Settlement, Subscription,
+        Queue, Scheduled, Settle, Settlement, SharedSets, Subscription,
     },
     message::Message,
 };
@@ -155,6 +155,10 @@ impl Broker for Faulty {
 
     async fn quarantined(&self, queue: &str) -> Result<Vec<Quarantined>, BrokerError> {
         self.inner.quarantined(queue).await
+    }
+
+    fn shared_sets(&self) -> Option<&dyn SharedSets> {
+        self.inner.shared_sets()
     }
 
     async fn close(&self) -> Result<(), BrokerError> {

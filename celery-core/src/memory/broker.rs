@@ -11,8 +11,8 @@ use super::{
     store::Store,
 };
 use crate::broker::{
-    Binding, Broker, BrokerError, Consumer, Prefetch, Publication, Quarantined, Queue, Scheduled,
-    Subscription,
+    Binding, Broker, BrokerError, Consumer, Keep, Prefetch, Publication, Quarantined, Queue,
+    Scheduled, SharedSets, Subscription,
 };
 
 static BROKERS: Instances<Store> = Instances::new();
@@ -118,7 +118,23 @@ impl Broker for MemoryBroker {
         Ok(self.store.quarantined(queue))
     }
 
+    fn shared_sets(&self) -> Option<&dyn SharedSets> {
+        Some(self)
+    }
+
     async fn close(&self) -> Result<(), BrokerError> {
         Ok(())
+    }
+}
+
+#[async_trait]
+impl SharedSets for MemoryBroker {
+    async fn remember(&self, set: &str, members: &[String], keep: Keep) -> Result<(), BrokerError> {
+        self.store.remember(set, members, keep);
+        Ok(())
+    }
+
+    async fn remembered(&self, set: &str) -> Result<Vec<String>, BrokerError> {
+        Ok(self.store.remembered(set))
     }
 }

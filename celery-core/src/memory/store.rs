@@ -16,10 +16,12 @@ use super::{
 };
 use crate::{
     broker::{
-        self, BrokerError, ExchangeKind, Publication, Quarantined, Queue, Scheduled, Settlement,
+        self, BrokerError, ExchangeKind, Keep, Publication, Quarantined, Queue, Scheduled,
+        Settlement,
     },
     clock,
     envelope::{self, BodyEncoding},
+    expiring::ExpiringSet,
     message::Message,
 };
 
@@ -40,6 +42,8 @@ struct Books {
     listeners: HashMap<String, Vec<UnboundedSender<Message>>>,
     /// By queue.
     quarantined: HashMap<String, Vec<Quarantined>>,
+    /// By the name of the set.
+    sets: HashMap<String, ExpiringSet>,
 }
 
 #[derive(Debug, PartialEq, Eq, Hash)]
@@ -152,6 +156,20 @@ impl Store {
 
     pub(super) fn quarantined(&self, queue: &str) -> Vec<Quarantined> {
         lock(&self.books).quarantined.get(queue).cloned().unwrap_or_default()
+    }
+
+    pub(super) fn remember(&self, set: &str, members: &[String], keep: Keep) {
+        let now = clock::now();
+        let until = now + keep.time;
+        let mut books = lock(&self.books);
+        let set = books.sets.entry(set.to_owned()).or_default();
+        members.iter().for_each(|member| set.insert(member.clone(), until, keep.most, now));
+    }
+
+    pub(super) fn remembered(&self, set: &str) -> Vec<String> {
+        let books = lock(&self.books);
+        let members = books.sets.get(set).into_iter().flat_map(|set| set.iter(clock::now()));
+        members.map(str::to_owned).collect()
     }
 
     /// Takes up to so many messages: the most urgent first, and among queues in turn. The queue that was served last

@@ -22,6 +22,7 @@ const GROUPS: [(&str, &[&str]); 4] = [
             "state",
             "exception",
             "rate",
+            "expiring",
             "queue",
             "routing",
             "config",
