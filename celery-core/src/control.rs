@@ -7,6 +7,9 @@ mod inbox;
 mod pattern;
 mod reply;
 mod request;
+mod revoke;
+pub(crate) mod revoked;
+pub(crate) mod signal;
 #[cfg(test)]
 mod tests;
 
@@ -20,6 +23,7 @@ pub use self::{
     pattern::Matcher,
     reply::Reply,
     request::{Destination, ReplyTo, Request},
+    revoke::Revoke,
 };
 use crate::{
     app::Celery,

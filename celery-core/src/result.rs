@@ -34,6 +34,10 @@ impl<T> AsyncResult<T> {
         Self { ignored, ..Self::new(app, id) }
     }
 
+    pub(crate) fn app(&self) -> &Celery {
+        &self.app
+    }
+
     /// The id of the task.
     pub fn id(&self) -> &str {
         &self.id

@@ -18,6 +18,7 @@ mod patience;
 mod refuse;
 mod request;
 mod requests;
+mod revoked;
 mod settle;
 mod slots;
 mod trace;
@@ -31,7 +32,7 @@ use tokio_util::sync::CancellationToken;
 pub use self::control::{
     Answer, ArgumentType, Command, CommandError, CommandKind, Panel, Run, commands,
 };
-use self::{intake::Intake, node::Node, slots::Slots};
+use self::{intake::Intake, node::Node, revoked::Revoked, slots::Slots};
 use crate::{app::Celery, broker::Queue, config::WorkerPool, error::Error};
 
 /// What can be set on a worker. What is left out comes from the settings.
@@ -99,6 +100,7 @@ impl Worker {
             slots: Slots::new(concurrency),
             intake: Intake::new(queues.clone(), NonZeroU32::new(held)),
             requests: Arc::default(),
+            revoked: Revoked::default(),
             cold: CancellationToken::new(),
         };
         Ok(Self { node: Arc::new(node), queues })

@@ -26,6 +26,7 @@ mod on_redis;
 mod options;
 mod outage;
 mod retry;
+mod revoke;
 mod routing;
 mod services;
 mod shutdown;

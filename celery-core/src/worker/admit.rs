@@ -2,30 +2,37 @@
 
 use jiff::Timestamp;
 
+use super::revoked::Revocation;
+
 /// What is known of a request when it is admitted.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Candidate {
     /// The earliest time to run.
     pub(super) eta: Option<Timestamp>,
     /// The latest time to start.
     pub(super) expires: Option<Timestamp>,
+    /// By what it is revoked, if it is.
+    pub(super) revoked: Option<Revocation>,
 }
 
 /// What to do with it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub(super) enum Admission {
     /// Run it.
     Run,
     /// Let it wait in the broker until then.
     Defer(Timestamp),
-    /// It is too late for it.
-    Expired,
+    /// It is too late for it, or it is not wanted any more.
+    Revoked(Revocation),
 }
 
 /// Decides at the time `now`.
 pub(super) fn admit(candidate: Candidate, now: Timestamp) -> Admission {
     match candidate {
-        Candidate { expires: Some(expires), .. } if now > expires => Admission::Expired,
+        Candidate { expires: Some(expires), .. } if now > expires => {
+            Admission::Revoked(Revocation::Expired)
+        }
+        Candidate { revoked: Some(revocation), .. } => Admission::Revoked(revocation),
         Candidate { eta: Some(eta), .. } if now < eta => Admission::Defer(eta),
         Candidate { .. } => Admission::Run,
     }
@@ -35,20 +42,26 @@ pub(super) fn admit(candidate: Candidate, now: Timestamp) -> Admission {
 mod tests {
     use super::*;
 
-    fn check(eta: Option<i64>, expires: Option<i64>, expected: Admission) {
+    fn check(eta: Option<i64>, expires: Option<i64>, revoked: Option<Revocation>) -> Admission {
         let at = |second| Timestamp::from_second(second).unwrap();
-        assert_eq!(
-            admit(Candidate { eta: eta.map(at), expires: expires.map(at) }, at(100)),
-            expected
-        );
+        admit(Candidate { eta: eta.map(at), expires: expires.map(at), revoked }, at(100))
     }
 
     #[test]
     fn a_message_is_run_when_it_is_due_and_not_expired() {
-        check(None, None, Admission::Run);
-        check(Some(100), Some(100), Admission::Run);
-        check(Some(101), None, Admission::Defer(Timestamp::from_second(101).unwrap()));
-        check(None, Some(99), Admission::Expired);
-        check(Some(200), Some(99), Admission::Expired);
+        assert_eq!(check(None, None, None), Admission::Run);
+        assert_eq!(check(Some(100), Some(100), None), Admission::Run);
+        let defer = Admission::Defer(Timestamp::from_second(101).unwrap());
+        assert_eq!(check(Some(101), None, None), defer);
+        assert_eq!(check(None, Some(99), None), Admission::Revoked(Revocation::Expired));
+        assert_eq!(check(Some(200), Some(99), None), Admission::Revoked(Revocation::Expired));
+    }
+
+    #[test]
+    fn a_message_that_is_revoked_is_not_run_and_does_not_wait() {
+        let by_id = || Some(Revocation::ById);
+        assert_eq!(check(None, None, by_id()), Admission::Revoked(Revocation::ById));
+        assert_eq!(check(Some(200), Some(200), by_id()), Admission::Revoked(Revocation::ById));
+        assert_eq!(check(None, Some(99), by_id()), Admission::Revoked(Revocation::Expired));
     }
 }

@@ -75,7 +75,10 @@ struct Work<'a> {
 impl Work<'_> {
     async fn connect(&mut self) -> Result<Box<dyn Consumer>, Error> {
         let Wanted { queues, prefetch } = self.wanted.borrow_and_update().clone();
-        Ok(self.node.app.broker().await?.consume(&queues, prefetch).await?)
+        let broker = self.node.app.broker().await?;
+        // Before the first message, so that none is run that was revoked while nobody listened.
+        self.node.recall_revoked().await?;
+        Ok(broker.consume(&queues, prefetch).await?)
     }
 
     /// Returns the error that ended the connection, or nothing when the worker is to stop.

@@ -8,6 +8,7 @@ mod commands;
 mod inspect;
 mod operate;
 mod panel;
+mod revoke;
 #[cfg(test)]
 mod tests;
 
@@ -38,6 +39,8 @@ pub(super) async fn serve(node: Arc<Node>, shutdown: Shutdown, background: Cance
     loop {
         let listening = async {
             let mut subscription = node.app.broker().await?.subscribe(&queue).await?;
+            // What was asked for while we did not listen.
+            node.recall_revoked().await?;
             let end = tokio::select! {
                 error = listen(&panel, subscription.as_mut()) => Err(Error::from(error)),
                 () = background.cancelled() => Ok(()),

@@ -3,8 +3,9 @@
 use std::time::Duration;
 
 use jiff::Timestamp;
+use serde_json::json;
 
-use super::node::Node;
+use super::{node::Node, revoked::Revocation};
 use crate::{
     clock,
     exception::Exception,
@@ -21,8 +22,8 @@ pub(super) enum Moment<'a> {
     Received,
     /// It is not due: it waits in the broker.
     Deferred(Timestamp),
-    /// It was not begun in time.
-    Expired,
+    /// It is not run, or was ended while it ran: it was not begun in time, or somebody revoked it.
+    Revoked(&'a Revocation),
     /// It has succeeded before, and was delivered again.
     AlreadyDone,
     /// It has a slot, and begins.
@@ -58,11 +59,6 @@ pub(super) enum Moment<'a> {
     Rejected(&'a Reject),
     /// It was stopped with the worker, for another one to run.
     Cancelled,
-    /// It was terminated while it ran, as somebody asked.
-    Terminated {
-        /// With the signal of that number.
-        signal: i32,
-    },
     /// No task of its name is registered here.
     Unregistered,
 }
@@ -78,8 +74,18 @@ impl Node {
             Moment::Deferred(eta) => {
                 tracing::debug!(id, %eta, "the task waits in the broker until it is due");
             }
-            Moment::Expired => {
-                tracing::info!(target: "celery::worker", "Task {name}[{id}] expired");
+            Moment::Revoked(Revocation::Expired) => {
+                tracing::info!(target: "celery::worker", "Discarding revoked task: {name}[{id}] (expired)");
+            }
+            Moment::Revoked(Revocation::ById) => {
+                tracing::info!(target: "celery::worker", "Discarding revoked task: {name}[{id}]");
+            }
+            Moment::Revoked(Revocation::ByStamp { name: stamp, value }) => {
+                let header = repr::python(&json!({ stamp.as_str(): value }));
+                tracing::info!(target: "celery::worker", "Discarding revoked task: {name}[{id}] (revoked by header: {header})");
+            }
+            Moment::Revoked(Revocation::Terminated(signal)) => {
+                tracing::info!(target: "celery::worker", "Task {name}[{id}] terminated with signal {signal}");
             }
             Moment::AlreadyDone => {
                 tracing::info!(target: "celery::worker", "Task {name}[{id}] has succeeded before; it is not run again");
@@ -110,9 +116,6 @@ impl Node {
             }
             Moment::Cancelled => {
                 tracing::warn!(target: "celery::worker", "Task {name}[{id}] stopped with the worker");
-            }
-            Moment::Terminated { signal } => {
-                tracing::info!(target: "celery::worker", "Task {name}[{id}] terminated with signal {signal}");
             }
             Moment::Unregistered => {
                 tracing::error!(target: "celery::worker", "Task {name}[{id}] is not registered in this worker, whose banner lists the tasks that are; the message is quarantined");

@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use super::{intake::Intake, requests::Requests, slots::Slots};
+use super::{intake::Intake, requests::Requests, revoked::Revoked, slots::Slots};
 use crate::{app::Celery, registry::Registry};
 
 /// What the parts of a worker share.
@@ -19,6 +19,7 @@ pub(super) struct Node {
     pub(super) slots: Arc<Slots>,
     pub(super) intake: Intake,
     pub(super) requests: Arc<Requests>,
+    pub(super) revoked: Revoked,
     /// Cancelled when the worker waits no longer for what runs.
     pub(super) cold: CancellationToken,
 }

@@ -1,4 +1,4 @@
-//! Deliveries that are not run: expired, for a task that nobody knows, or not to be read.
+//! Deliveries that are not run: expired, revoked, for a task that nobody knows, or not to be read.
 
 use std::sync::Arc;
 
@@ -6,6 +6,7 @@ use super::{
     moment::Moment,
     node::Node,
     request::{Rules, settle},
+    revoked::Revocation,
     settle::{Stopped, go_on, store_rest},
 };
 use crate::{
@@ -18,17 +19,17 @@ use crate::{
     state::State,
 };
 
-/// It was not begun in time.
-pub(super) async fn expire(
+/// It was not begun in time, or it is not wanted any more.
+pub(super) async fn revoke(
     node: Arc<Node>,
     task: Registration,
     delivery: Delivery,
     message: Arc<TaskMessage>,
+    revocation: Revocation,
 ) {
-    node.tell(&message, &Moment::Expired);
-    let exception = Exception::new("TaskRevokedError", "celery.exceptions", "expired");
+    node.tell(&message, &Moment::Revoked(&revocation));
     let stored = if Rules::new(&node, &task.options, &message).stores_errors {
-        store_unrun(&node, message, State::Revoked, exception).await
+        store_unrun(&node, message, State::Revoked, revocation.exception()).await
     } else {
         Ok(())
     };

@@ -13,7 +13,7 @@ use super::{
     execute::Limits,
     moment::Moment,
     node::Node,
-    refuse::{expire, refuse, refuse_unregistered},
+    refuse::{refuse, refuse_unregistered, revoke},
     requests::Hold,
     settle::carry_out,
     slots::Slot,
@@ -69,7 +69,7 @@ pub(super) fn receive(node: &Arc<Node>, mut delivery: Delivery) -> Received {
         return Received::Refused(Box::pin(refuse_unregistered(node, delivery, message.into())));
     };
     node.tell(&message, &Moment::Received);
-    match admission(&message) {
+    match admission(&node, &message) {
         Admission::Run => {
             let hold = node.requests.hold(task.name, message);
             Received::Run(Box::new(Request { node, task, hold, delivery }))
@@ -78,8 +78,8 @@ pub(super) fn receive(node: &Arc<Node>, mut delivery: Delivery) -> Received {
             node.tell(&message, &Moment::Deferred(eta));
             Received::Refused(settled(delivery, Settlement::Defer(eta)))
         }
-        Admission::Expired => {
-            Received::Refused(Box::pin(expire(node, task, delivery, message.into())))
+        Admission::Revoked(by) => {
+            Received::Refused(Box::pin(revoke(node, task, delivery, message.into(), by)))
         }
     }
 }
@@ -90,8 +90,8 @@ impl Request {
         let Self { node, task, hold, delivery } = self;
         let message = Arc::clone(&hold.message);
         // It may have waited for its slot.
-        if admission(&message) == Admission::Expired {
-            return expire(node, task, delivery, message).await;
+        if let Admission::Revoked(by) = admission(&node, &message) {
+            return revoke(node, task, delivery, message, by).await;
         }
         let rules = Rules::new(&node, &task.options, &message);
         if rules.skips_successful
@@ -201,13 +201,14 @@ impl Rules {
     }
 }
 
-fn admission(message: &TaskMessage) -> Admission {
+fn admission(node: &Node, message: &TaskMessage) -> Admission {
     // Dates were checked when the message was read. One without an offset is in UTC for Celery, whatever its
     // `timezone` says.
     let zone = TimeZone::UTC;
     let candidate = Candidate {
         eta: message.eta(&zone).ok().flatten(),
         expires: message.expires(&zone).ok().flatten(),
+        revoked: node.revoked.find(message),
     };
     admit(candidate, clock::now())
 }

@@ -6,6 +6,7 @@ use super::{
     node::Node,
     patience::Undone,
     request::Rules,
+    revoked::Revocation,
     trace::Traced,
     verdict::{Again, Cause, Verdict},
 };
@@ -64,9 +65,7 @@ pub(super) async fn carry_out(
             Settlement::HandBack
         }
         Verdict::Revoke(signal) => {
-            node.tell(message, &Moment::Terminated { signal });
-            let exception = Exception::new("TaskRevokedError", "celery.exceptions", "terminated");
-            revoke(node, context, rules, exception).await.unwrap_or(Settlement::HandBack)
+            revoke(node, context, rules, signal).await.unwrap_or(Settlement::HandBack)
         }
     }
 }
@@ -148,8 +147,11 @@ async fn revoke(
     node: &Node,
     context: &Context,
     rules: Rules,
-    exception: Exception,
+    signal: i32,
 ) -> Result<Settlement, Stopped> {
+    let revocation = Revocation::Terminated(signal);
+    node.tell(context.request(), &Moment::Revoked(&revocation));
+    let exception = revocation.exception();
     if rules.stores_errors {
         let (result, children) = (exception.to_value(), context.children());
         go_on(node.store(context, State::Revoked, result, None, children).await)?;

@@ -5,7 +5,7 @@ use super::{
         ArgumentType::{Bool, Int, Text},
         Command, Run,
     },
-    inspect, operate,
+    inspect, operate, revoke,
 };
 use crate::arguments::Parameter;
 
@@ -96,7 +96,17 @@ pub(super) const COMMANDS: &[Command] = &[
     Command::inspect("reserved", run!(inspect::reserved))
         .alias("dump_reserved")
         .help("List of currently reserved tasks, not including scheduled/active."),
-    Command::inspect("revoked", run!(inspect::revoked))
+    Command::control("revoke", run!(revoke::revoke))
+        .help("Revoke task by task id (or list of ids).")
+        .parameters(&[required("task_id"), optional("terminate"), optional("signal")])
+        .variadic("task_id")
+        .signature("[id1 [id2 [... [idN]]]]"),
+    Command::control("revoke_by_stamped_headers", run!(revoke::revoke_by_stamped_headers))
+        .help("Revoke task by header (or list of headers).")
+        .parameters(&[required("headers"), optional("terminate"), optional("signal")])
+        .variadic("headers")
+        .signature("[key1=value1 [key2=value2 [... [keyN=valueN]]]]"),
+    Command::inspect("revoked", run!(revoke::revoked))
         .alias("dump_revoked")
         .help("List of revoked task-ids."),
     Command::inspect("scheduled", run!(inspect::scheduled))
@@ -106,6 +116,12 @@ pub(super) const COMMANDS: &[Command] = &[
         .help("Shutdown worker(s).")
         .parameters(&[optional("msg")]),
     Command::inspect("stats", run!(inspect::stats)).help("Request worker statistics/information."),
+    Command::control("terminate", run!(revoke::terminate))
+        .help("Terminate task by task id (or list of ids).")
+        .parameters(&[required("signal"), required("task_id")])
+        .args(&[("signal", Text)])
+        .variadic("task_id")
+        .signature("<signal> [id1 [id2 [... [idN]]]]"),
 ];
 
 /// The command of that name.

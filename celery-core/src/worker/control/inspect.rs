@@ -19,7 +19,11 @@ use super::{
     command::{Answer, ok},
     panel::Panel,
 };
-use crate::{arguments::Bound, value::Value};
+use crate::{
+    arguments::Bound,
+    control::revoked::{self, Kind},
+    value::Value,
+};
 
 pub(super) async fn ping(_: &Panel, _: Bound) -> Answer {
     ok("pong")
@@ -41,15 +45,12 @@ pub(super) async fn conf(panel: &Panel, mut given: Bound) -> Answer {
     Ok(Some(Value::Object(settings)))
 }
 
-/// A worker that starts asks the others what they know. Nothing is revoked here.
+/// A worker that starts tells the others what is revoked as far as it knows, and asks them the same.
 pub(super) async fn hello(panel: &Panel, mut given: Bound) -> Answer {
     let node = &panel.node;
     if given.take::<Value>(0)?.as_str() == Some(node.hostname.as_str()) {
         return Ok(Some(Value::Null));
     }
-    Ok(Some(json!({ "revoked": [], "clock": node.app.clock().forward() })))
-}
-
-pub(super) async fn revoked(_: &Panel, _: Bound) -> Answer {
-    Ok(Some(json!([])))
+    node.revoked.merge(Kind::Ids, revoked::ids(&given.take::<Value>(1)?));
+    Ok(Some(json!({ "revoked": node.revoked.all(), "clock": node.app.clock().forward() })))
 }
