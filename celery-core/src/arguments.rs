@@ -1,6 +1,12 @@
 //! Binding of arguments to parameters, by Python's rules and with Python's complaints.
 
+mod redact;
+
+use std::fmt;
+
 use serde::de::DeserializeOwned;
+
+pub(crate) use self::redact::{Hidden, shown};
 
 use crate::value::{Map, Value, from_value};
 
@@ -11,22 +17,28 @@ pub struct Parameter {
     pub name: &'static str,
     /// Whether it may be left out.
     pub optional: bool,
+    /// Whether its values are shown nowhere.
+    pub redacted: bool,
 }
 
 impl Parameter {
     /// A parameter that must be given.
     pub const fn required(name: &'static str) -> Self {
-        Self { name, optional: false }
+        Self { name, optional: false, redacted: false }
     }
 
     /// A parameter that may be left out.
     pub const fn optional(name: &'static str) -> Self {
-        Self { name, optional: true }
+        Self { name, optional: true, redacted: false }
+    }
+
+    /// The same, with values that are shown nowhere: `#[redact]`.
+    pub const fn redacted(self) -> Self {
+        Self { redacted: true, ..self }
     }
 }
 
 /// Arguments that have been bound: one value a parameter, `None` where it was left out.
-#[derive(Debug)]
 pub struct Bound {
     function: &'static str,
     parameters: &'static [Parameter],
@@ -102,9 +114,23 @@ impl Bound {
 
     fn read<T: DeserializeOwned>(&self, index: usize, value: Value) -> Result<T, ArgumentError> {
         from_value(value).map_err(|error| {
-            let name = self.parameters[index].name;
-            ArgumentError(format!("{}() argument '{name}': {error}", self.function))
+            let Parameter { name, redacted, .. } = self.parameters[index];
+            let why = if redacted {
+                "it is of another type, and redacted, so that no more can be said".to_owned()
+            } else {
+                error.to_string()
+            };
+            ArgumentError(format!("{}() argument '{name}': {why}", self.function))
         })
+    }
+}
+
+impl fmt::Debug for Bound {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Bound")
+            .field("function", &self.function)
+            .field("values", &Hidden(self.values.len()))
+            .finish_non_exhaustive()
     }
 }
 

@@ -13,7 +13,7 @@ use bytes::Bytes;
 use jiff::{Timestamp, tz::TimeZone};
 
 pub use self::sets::{Keep, SharedSets};
-use crate::{date, message::Message};
+use crate::{arguments::Hidden, date, message::Message};
 pub use crate::{
     message::Malformed,
     queue::{Binding, Exchange, ExchangeKind, Queue},
@@ -246,8 +246,8 @@ impl Scheduled {
     }
 }
 
-/// A message that was set aside.
-#[derive(Clone, Debug, PartialEq)]
+/// A message that was set aside. Its `Debug` does not show the item.
+#[derive(Clone, PartialEq)]
 pub struct Quarantined {
     /// The queue that it came from.
     pub queue: String,
@@ -257,6 +257,17 @@ pub struct Quarantined {
     pub at: Timestamp,
     /// The item as it was found in the queue.
     pub raw: Bytes,
+}
+
+impl fmt::Debug for Quarantined {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Quarantined")
+            .field("queue", &self.queue)
+            .field("reason", &self.reason)
+            .field("at", &self.at)
+            .field("raw", &Hidden(self.raw.len()))
+            .finish()
+    }
 }
 
 /// A failed broker operation. A variant is there because somebody branches on it.

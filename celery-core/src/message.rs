@@ -4,12 +4,15 @@
 //! (see [`protocol`](crate::protocol)) is what worker and client make of headers and body. Fields that we
 //! do not know are kept in `extra` maps, so that a message survives a round trip through us unharmed.
 
+use std::fmt;
+
 use bytes::Bytes;
 
-use crate::value::Map;
+use crate::{arguments::Hidden, value::Map};
 
-/// One message: a serialized body, and what is said about it.
-#[derive(Clone, Debug, Default, PartialEq)]
+/// One message: a serialized body, and what is said about it. Its `Debug` shows neither the body nor what the sender made of
+/// the arguments in it, some of which may be secrets.
+#[derive(Clone, Default, PartialEq)]
 pub struct Message {
     /// The serialized, perhaps compressed body.
     pub body: Bytes,
@@ -31,6 +34,20 @@ impl Message {
     pub fn mark_redelivered(&mut self) {
         self.headers.insert("redelivered".to_owned(), true.into());
         self.properties.delivery_info.redelivered = true;
+    }
+}
+
+impl fmt::Debug for Message {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut headers = self.headers.clone();
+        headers.retain(|name, _| name != "argsrepr" && name != "kwargsrepr");
+        f.debug_struct("Message")
+            .field("body", &Hidden(self.body.len()))
+            .field("content_type", &self.content_type)
+            .field("content_encoding", &self.content_encoding)
+            .field("headers", &headers)
+            .field("properties", &self.properties)
+            .finish_non_exhaustive()
     }
 }
 
@@ -68,12 +85,21 @@ pub struct DeliveryInfo {
     pub extra: Map,
 }
 
-/// An item of a queue that is no message.
-#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+/// An item of a queue that is no message. Its `Debug` does not show the item.
+#[derive(Clone, PartialEq, thiserror::Error)]
 #[error("{reason}")]
 pub struct Malformed {
     /// What was found in the queue.
     pub raw: Bytes,
     /// Why it cannot be read.
     pub reason: String,
+}
+
+impl fmt::Debug for Malformed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Malformed")
+            .field("raw", &Hidden(self.raw.len()))
+            .field("reason", &self.reason)
+            .finish()
+    }
 }

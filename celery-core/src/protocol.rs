@@ -6,6 +6,7 @@
 //! A reader takes what a Python worker would run. What would end that worker, or send it round in circles, is refused
 //! with a [`ProtocolError`] that says what is wrong, and whose task it was as far as that is known.
 
+mod debug;
 mod decode;
 mod encode;
 mod fields;
@@ -28,8 +29,8 @@ use crate::{
     value::{Map, Value},
 };
 
-/// A task message, decoded.
-#[derive(Clone, Debug, Default, PartialEq)]
+/// A task message, decoded. Its `Debug` shows no arguments.
+#[derive(Clone, Default, PartialEq)]
 pub struct TaskMessage {
     /// The id of the task.
     pub id: String,
@@ -132,8 +133,8 @@ pub enum ProtocolErrorKind {
     Malformed(String),
 }
 
-/// The third element of a body: what is to happen after the task.
-#[derive(Clone, Debug, Default, PartialEq)]
+/// The third element of a body: what is to happen after the task. Its `Debug` shows no signatures, which have arguments.
+#[derive(Clone, Default, PartialEq)]
 pub struct Embed {
     /// Signatures to call with the result.
     pub callbacks: Option<Vec<Value>>,

@@ -1,6 +1,7 @@
 //! The tasks of a program: each `#[shared_task]` submits a [`Registration`], and a [`Registry`] holds them by name.
 
 use std::{
+    borrow::Cow,
     collections::BTreeMap,
     fmt,
     num::NonZeroU64,
@@ -8,12 +9,13 @@ use std::{
 };
 
 use crate::{
-    arguments::{Bound, Parameter},
+    arguments::{self, Bound, Parameter},
     context::{Context, StateMap, StateType},
     options::{Annotations, Options},
+    protocol::TaskMessage,
     task::TaskError,
     transport::BoxFuture,
-    value::Value,
+    value::{Map, Value},
 };
 
 /// A task as the macro registers it: a const value with an erased function.
@@ -45,6 +47,24 @@ pub enum Body {
 }
 
 inventory::collect!(Registration);
+
+impl Registration {
+    /// The arguments of a message for the task as they may be shown: `***` stands for those of `#[redact]` parameters.
+    pub fn shown<'a>(&self, message: &'a TaskMessage) -> (Cow<'a, [Value]>, Cow<'a, Map>) {
+        arguments::shown(self.parameters, &message.args, &message.kwargs)
+    }
+
+    /// Whether some of its parameters are `#[redact]`.
+    pub(crate) fn redacts(&self) -> bool {
+        self.parameters.iter().any(|parameter| parameter.redacted)
+    }
+}
+
+/// The parameters of the task of that name, if it is linked into this program, whatever app it is of.
+pub(crate) fn linked_parameters(task: &str) -> Option<&'static [Parameter]> {
+    let mut linked = inventory::iter::<Registration>();
+    linked.find(|registration| registration.name == task).map(|it| it.parameters)
+}
 
 impl fmt::Debug for Body {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -18,6 +18,7 @@ use serde::Serialize;
 
 use crate::{
     app::Celery,
+    arguments::Hidden,
     error::Error,
     result::AsyncResult,
     task::{Task, When},
@@ -102,7 +103,11 @@ impl<In, Out> Signature<In, Out> {
             Ok(args) => (args, None),
             Err(error) => (Vec::new(), Some(error)),
         };
-        let spec = Spec { task_options: Some(T::OPTIONS), ..Spec::new(T::NAME, args, Map::new()) };
+        let spec = Spec {
+            task_options: Some(T::OPTIONS),
+            task_parameters: Some(T::PARAMETERS),
+            ..Spec::new(T::NAME, args, Map::new())
+        };
         Self { spec, app: T::app(), fault, types: PhantomData }
     }
 
@@ -368,7 +373,6 @@ impl<In, Out> fmt::Debug for Signature<In, Out> {
 }
 
 /// Arguments of a call, serialized one by one. The first failure is kept for the call to report.
-#[derive(Debug)]
 pub struct Arguments(Result<Vec<Value>, Error>);
 
 impl Arguments {
@@ -386,6 +390,12 @@ impl Arguments {
             }
         }
         self
+    }
+}
+
+impl fmt::Debug for Arguments {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Arguments").field(&self.0.as_ref().map(|args| Hidden(args.len()))).finish()
     }
 }
 

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 
 use crate::{
     app::Celery,
-    arguments::Parameter,
+    arguments::{Hidden, Parameter},
     exception::Exception,
     options::Options,
     value::{Map, Value},
@@ -168,7 +168,7 @@ impl From<Reject> for TaskError {
 }
 
 /// A wish to be run again, from [`Context::retry`](crate::context::Context::retry).
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Default)]
 #[must_use = "a retry happens when the task returns it as its error"]
 pub struct Retry {
     /// When: after a while, or at a time. `None` is the task's `default_retry_delay`.
@@ -181,6 +181,18 @@ pub struct Retry {
     pub args: Option<Vec<Value>>,
     /// Keyword arguments in place of this run's.
     pub kwargs: Option<Map>,
+}
+
+impl fmt::Debug for Retry {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Retry")
+            .field("when", &self.when)
+            .field("max_retries", &self.max_retries)
+            .field("cause", &self.cause)
+            .field("args", &self.args.as_ref().map(|args| Hidden(args.len())))
+            .field("kwargs", &self.kwargs.as_ref().map(|kwargs| Hidden(kwargs.len())))
+            .finish()
+    }
 }
 
 /// A point in time, or a time from now.

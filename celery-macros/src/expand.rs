@@ -106,12 +106,14 @@ fn task_impl(args: &Args, task: &TaskFn) -> TokenStream {
     let options = args.options.iter().map(|option| set_option(&private, option));
     let parameters = task.arguments().map(|parameter| {
         let name = parameter.ident.unraw().to_string();
-        match parameter.role {
-            Role::Argument { optional: true, .. } => {
-                quote! { #private::Parameter::optional(#name) }
+        let (kind, redacted) = match parameter.role {
+            Role::Argument { optional, redacted, .. } => {
+                (if optional { quote!(optional) } else { quote!(required) }, redacted)
             }
-            _ => quote! { #private::Parameter::required(#name) },
-        }
+            Role::Context | Role::State(_) => (quote!(required), false),
+        };
+        let redacted = redacted.then(|| quote! { .redacted() });
+        quote! { #private::Parameter::#kind(#name) #redacted }
     });
     let app = args.app.as_ref().map(|(_, app)| {
         quote! {

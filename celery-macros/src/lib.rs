@@ -48,6 +48,8 @@ enum Kind {
 /// serde's `Serialize` and `Deserialize`. What may be left out comes last: an `Option<T>`, or a parameter with
 /// `#[default = 10]`. A `#[state]` parameter is not given by callers: it receives what the app keeps under its type
 /// (`.state(…)` on the builder of the app). With `bind`, the first parameter is the `&Context` of the run.
+/// What is given for a `#[redact]` parameter is in the message and shown nowhere else: `***` stands for it in logs, events,
+/// results and answers of remote control.
 ///
 /// # Results
 /// Anything that implements `Serialize`, or a `Result<T, E>`, written in full. Any `std` error will do for `E`; the

@@ -44,6 +44,8 @@ pub(crate) enum Role {
         default: Option<Box<Expr>>,
         /// Whether it may be left out.
         optional: bool,
+        /// Whether it is shown nowhere.
+        redacted: bool,
     },
 }
 
@@ -156,7 +158,7 @@ fn parameter(input: &mut FnArg, index: usize, errors: &mut Errors) -> Option<Par
     };
     let (ours, theirs) =
         std::mem::take(&mut input.attrs).into_iter().partition::<Vec<_>, _>(|attr| {
-            attr.path().is_ident("state") || attr.path().is_ident("default")
+            ["state", "default", "redact"].iter().any(|ours| attr.path().is_ident(ours))
         });
     input.attrs = theirs;
     let role = role(&input.ty, index, ours, errors);
@@ -171,20 +173,25 @@ fn parameter(input: &mut FnArg, index: usize, errors: &mut Errors) -> Option<Par
 }
 
 fn role(ty: &Type, index: usize, attrs: Vec<Attribute>, errors: &mut Errors) -> Role {
-    let mut state = None;
-    let mut default = None;
+    let (mut state, mut default, mut redact) = (None, None, None);
     for attr in attrs {
-        if attr.path().is_ident("state") {
+        if attr.path().is_ident("state") || attr.path().is_ident("redact") {
             if let Err(error) = attr.meta.require_path_only() {
                 errors.push(error);
             }
-            state = Some(Box::new(attr));
+            let role = if attr.path().is_ident("state") { &mut state } else { &mut redact };
+            *role = Some(Box::new(attr));
         } else {
             match attr.meta {
                 Meta::NameValue(meta) => default = Some(Box::new(meta.value)),
                 other => errors.at(other, "a default is missing; write `#[default = 10]`"),
             }
         }
+    }
+    if let Some(redact) = &redact
+        && (state.is_some() || index == 0 && default.is_none() && is_context(ty))
+    {
+        errors.at(redact, "only what callers give is shown anywhere; remove `#[redact]`");
     }
     match (state, default) {
         (Some(state), default) => {
@@ -196,7 +203,7 @@ fn role(ty: &Type, index: usize, attrs: Vec<Attribute>, errors: &mut Errors) -> 
         (None, None) if index == 0 && is_context(ty) => Role::Context,
         (None, default) => {
             let optional = default.is_some() || is_option(ty);
-            Role::Argument { default, optional }
+            Role::Argument { default, optional, redacted: redact.is_some() }
         }
     }
 }

@@ -57,6 +57,7 @@ fn an_async_task_with_everything() {
                 task: &Context,
                 #[state] db: PgPool,
                 mut user_id: i64,
+                #[redact] password: String,
                 subject: Option<String>,
                 #[default = 10] r#try: u32,
             ) -> Result<(), EmailError> {
@@ -110,7 +111,7 @@ fn all_mistakes_are_reported_at_once() {
             const unsafe extern "C" fn f<T>(
                 (a, b): (i64, i64),
                 #[default] x: &[u8],
-                #[state] #[default = 1] db: &Pool,
+                #[state] #[redact] #[default = 1] db: &Pool,
                 y: Option<impl Into<String>>,
                 z: Cow<'a, str>,
             ) -> io::Result where T: Copy {}

@@ -25,6 +25,7 @@ mod mutations;
 mod on_redis;
 mod options;
 mod outage;
+mod redact;
 mod retry;
 mod revoke;
 mod routing;

@@ -1,12 +1,13 @@
 //! Sending a task: from a signature to a published message.
 
-use std::time::Duration;
+use std::{borrow::Cow, time::Duration};
 
 use jiff::{Timestamp, tz::TimeZone};
 use uuid::Uuid;
 
 use super::Celery;
 use crate::{
+    arguments,
     broker::{Broker, BrokerError, Exchange, Publication},
     clock,
     codec::{Compression, Serializer},
@@ -19,7 +20,7 @@ use crate::{
     repr,
     signature::{CallOptions, Spec},
     task::{Retry, When},
-    value::{Value, number::seconds},
+    value::{Map, Value, number::seconds},
 };
 
 impl Celery {
@@ -51,6 +52,8 @@ impl Celery {
         parent: Option<&Context>,
         now: Timestamp,
     ) -> Result<Outgoing, Error> {
+        let linked = || Some(self.registry().ok()?.get(&spec.task)?.parameters);
+        let parameters = spec.task_parameters.or_else(linked).unwrap_or_default();
         let Spec { task, args, kwargs, options, task_options, .. } = spec;
         let task_options = self.options_of(&task, task_options);
         let by_task = task_options.unwrap_or_default();
@@ -58,6 +61,10 @@ impl Celery {
         let config = &self.inner.config.task;
         let id = options.task_id.unwrap_or_else(|| Uuid::new_v4().to_string());
         let limits = self.repr_limits();
+        let (shown_args, shown_kwargs) = arguments::shown(parameters, &args, &kwargs);
+        let argsrepr = options.argsrepr.clone().unwrap_or_else(|| repr::args(&shown_args, &limits));
+        let kwargsrepr =
+            options.kwargsrepr.clone().unwrap_or_else(|| repr::kwargs(&shown_kwargs, &limits));
         let zone = self.time_zone();
         let at = |when: When| when.after(now);
         let expires = options.expires.or(by_task.expires.map(When::In)).map(at);
@@ -110,8 +117,8 @@ impl Celery {
                     .or_else(|| parent.map(root_of))
                     .or_else(|| Some(id.clone())),
                 parent_id: options.parent_id.or_else(|| parent.map(|parent| parent.id.clone())),
-                argsrepr: options.argsrepr.or_else(|| Some(repr::args(&args, &limits))),
-                kwargsrepr: options.kwargsrepr.or_else(|| Some(repr::kwargs(&kwargs, &limits))),
+                argsrepr: Some(argsrepr),
+                kwargsrepr: Some(kwargsrepr),
                 origin: Some(self.inner.origin.name.clone()),
                 // A task that this program does not have is left to decide itself.
                 ignore_result: options
@@ -150,6 +157,25 @@ impl Celery {
         })
     }
 
+    /// The arguments of a message as they may be shown.
+    pub(crate) fn shown<'a>(&self, message: &'a TaskMessage) -> (Cow<'a, [Value]>, Cow<'a, Map>) {
+        match self.registry().ok().and_then(|registry| registry.get(&message.task)) {
+            Some(task) => task.shown(message),
+            None => (Cow::Borrowed(&message.args), Cow::Borrowed(&message.kwargs)),
+        }
+    }
+
+    /// Takes out of the display form of the arguments what is not to be shown, whoever wrote it.
+    pub(crate) fn redact(&self, message: &mut TaskMessage) {
+        if self.registry().ok().and_then(|it| it.get(&message.task)).is_some_and(|it| it.redacts())
+        {
+            let (limits, (args, kwargs)) = (self.repr_limits(), self.shown(message));
+            let (args, kwargs) = (repr::args(&args, &limits), repr::kwargs(&kwargs, &limits));
+            message.headers.argsrepr = Some(args);
+            message.headers.kwargsrepr = Some(kwargs);
+        }
+    }
+
     /// The options of a task as the settings have them: of one that the caller has the types of, or of one that it calls by
     /// name and has as well.
     fn options_of(&self, task: &str, own: Option<Options>) -> Option<Options> {
@@ -161,6 +187,7 @@ impl Celery {
 
     /// A callback as whoever sends it in our place is to read it, with its own callbacks.
     fn complete(&self, spec: &mut Spec) {
+        spec.carry_redaction(&self.repr_limits());
         if let Some(own) = spec.task_options {
             spec.carry_routing(&self.inner.annotations.apply(&spec.task, own));
         }
@@ -177,7 +204,7 @@ impl Celery {
     ) -> Outgoing {
         let zone = self.time_zone();
         let expires = message.expires(&TimeZone::UTC).ok().flatten();
-        let message = message.retry(RetryChanges {
+        let mut message = message.retry(RetryChanges {
             eta: Some(date::format(eta, &zone)),
             args: changes.args,
             kwargs: changes.kwargs,
@@ -185,6 +212,7 @@ impl Celery {
             expiration: expires.map(|expires| milliseconds_until(expires, clock::now())),
             limits: self.repr_limits(),
         });
+        self.redact(&mut message);
         Outgoing {
             exchange: match message.delivery_info.exchange.as_str() {
                 "" => Exchange::anonymous(),

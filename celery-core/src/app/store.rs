@@ -64,13 +64,16 @@ impl Celery {
         worker: &str,
     ) -> TaskMeta {
         let date_done = state.is_ready().then(|| date::format(clock::now(), &self.time_zone()));
-        let extended = self.inner.config.result.extended.then(|| ExtendedMeta {
-            name: Some(request.task.clone()),
-            args: Value::Array(request.args.clone()),
-            kwargs: Value::Object(request.kwargs.clone()),
-            worker: Some(worker.to_owned()),
-            retries: Some(request.headers.retries),
-            queue: Some(request.delivery_info.routing_key.clone()),
+        let extended = self.inner.config.result.extended.then(|| {
+            let (args, kwargs) = self.shown(request);
+            ExtendedMeta {
+                name: Some(request.task.clone()),
+                args: Value::Array(args.into_owned()),
+                kwargs: Value::Object(kwargs.into_owned()),
+                worker: Some(worker.to_owned()),
+                retries: Some(request.headers.retries),
+                queue: Some(request.delivery_info.routing_key.clone()),
+            }
         });
         TaskMeta {
             date_done,

@@ -8,7 +8,7 @@ use crate::{
 };
 
 /// What a retry changes.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Default, PartialEq)]
 pub struct RetryChanges {
     /// The earliest time of the next try, in ISO 8601.
     pub eta: Option<String>,

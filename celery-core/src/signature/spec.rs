@@ -1,15 +1,20 @@
 //! A signature as data.
 
+use std::{borrow::Cow, fmt};
+
 use serde_json::json;
 
 use super::CallOptions;
 use crate::{
+    arguments::{self, Parameter},
     options::Options,
+    registry::linked_parameters,
+    repr,
     value::{Map, Value},
 };
 
 /// A signature as data: what crosses the wire in callbacks, chains and chords.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Spec {
     /// The name of the task.
     pub task: String,
@@ -25,6 +30,8 @@ pub struct Spec {
     pub immutable: bool,
     /// The options of the task, where this program has it. They do not cross the wire.
     pub task_options: Option<Options>,
+    /// The parameters of the task, where this program has its types. They do not cross the wire.
+    pub task_parameters: Option<&'static [Parameter]>,
 }
 
 impl Spec {
@@ -38,6 +45,7 @@ impl Spec {
             subtask_type: None,
             immutable: false,
             task_options: None,
+            task_parameters: None,
         }
     }
 
@@ -100,12 +108,57 @@ impl Spec {
         self.options.priority = self.options.priority.or(own.priority.map(i64::from));
     }
 
+    /// The parameters of the task as far as this program knows it.
+    pub(crate) fn parameters(&self) -> &'static [Parameter] {
+        self.task_parameters.or_else(|| linked_parameters(&self.task)).unwrap_or_default()
+    }
+
+    /// Writes down what is shown of the arguments, for whoever sends it in our place: a worker that does not have the task
+    /// does not know which of them are not to be shown.
+    pub(crate) fn carry_redaction(&mut self, limits: &repr::Limits) {
+        let parameters = self.parameters();
+        if parameters.iter().all(|parameter| !parameter.redacted) {
+            return;
+        }
+        // What comes in front of the arguments is not known yet.
+        let own = if self.immutable { parameters } else { &parameters[1..] };
+        let (args, kwargs) = match own.iter().any(|parameter| parameter.redacted) {
+            true => arguments::shown(own, &self.args, &self.kwargs),
+            false => (self.args.as_slice().into(), Cow::Borrowed(&self.kwargs)),
+        };
+        let shown = repr::args(&args, limits);
+        let shown = if self.immutable { shown } else { format!("(..., {}", &shown[1..]) };
+        self.options.argsrepr.get_or_insert(shown);
+        self.options.kwargsrepr.get_or_insert_with(|| repr::kwargs(&kwargs, limits));
+    }
+
     /// The call with a result in front of its arguments, unless it is immutable.
     pub fn with_result(mut self, result: Value) -> Self {
         if !self.immutable {
             self.args.insert(0, result);
         }
         self
+    }
+}
+
+impl fmt::Debug for Spec {
+    /// With `***` for the arguments of `#[redact]` parameters of tasks that are in this program.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let parameters = self.parameters();
+        let (mut args, kwargs) = arguments::shown(parameters, &self.args, &self.kwargs);
+        if !self.immutable && self.args.len() < parameters.len() {
+            // A result may be to come in front of them.
+            let (shifted, _) = arguments::shown(&parameters[1..], &args, &self.kwargs);
+            args = shifted.into_owned().into();
+        }
+        f.debug_struct("Spec")
+            .field("task", &self.task)
+            .field("args", &args)
+            .field("kwargs", &kwargs)
+            .field("options", &self.options)
+            .field("subtask_type", &self.subtask_type)
+            .field("immutable", &self.immutable)
+            .finish_non_exhaustive()
     }
 }
 

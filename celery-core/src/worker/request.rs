@@ -56,18 +56,24 @@ pub(super) fn receive(node: &Arc<Node>, mut delivery: Delivery) -> Received {
     let message = match std::mem::replace(&mut delivery.message, Ok(Message::default())) {
         Ok(message) => message,
         Err(malformed) => {
-            tracing::error!(queue = delivery.queue, reason = malformed.reason, raw = ?String::from_utf8_lossy(malformed.raw.get(..200).unwrap_or(&malformed.raw)), "received an item that is no message; it is quarantined");
+            tracing::error!(
+                queue = delivery.queue,
+                reason = malformed.reason,
+                bytes = malformed.raw.len(),
+                "received an item that is no message; it is quarantined"
+            );
             let how = Settlement::Quarantine(malformed.reason);
             return Received::Refused(settled(delivery, how));
         }
     };
-    let message = match TaskMessage::decode(&message, node.app.accept_content()) {
+    let mut message = match TaskMessage::decode(&message, node.app.accept_content()) {
         Ok(message) => message,
         Err(error) => return Received::Refused(Box::pin(refuse(node, delivery, error))),
     };
     let Some(task) = node.registry().get(&message.task).copied() else {
         return Received::Refused(Box::pin(refuse_unregistered(node, delivery, message.into())));
     };
+    node.app.redact(&mut message);
     node.tell(&message, &Moment::Received);
     match admission(&node, &message) {
         Admission::Run => {

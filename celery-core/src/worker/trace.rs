@@ -8,9 +8,7 @@ use super::{
     execute::{self, Limits},
     verdict::{self, Facts, Outcome, Verdict},
 };
-use crate::{
-    clock, context::Context, options::Options, protocol::TaskMessage, registry::Registration, repr,
-};
+use crate::{clock, context::Context, protocol::TaskMessage, registry::Registration, repr};
 
 /// A run that is over.
 #[derive(Debug)]
@@ -32,21 +30,20 @@ pub(super) async fn trace(
 ) -> Traced {
     let began = Instant::now();
     let outcome = execute::execute(task, context, limits, occupied, stopped).await;
-    let verdict = decide(&task.options, context.request(), outcome);
+    let verdict = decide(task, context.request(), outcome);
     Traced { verdict, runtime: began.elapsed() }
 }
 
 /// What follows from an outcome, by the options of the task.
-pub(super) fn decide(options: &Options, message: &TaskMessage, outcome: Outcome) -> Verdict {
+pub(super) fn decide(task: &Registration, message: &TaskMessage, outcome: Outcome) -> Verdict {
     let exhausted = || {
-        let (args, kwargs) = (
-            repr::args(&message.args, &Default::default()),
-            repr::kwargs(&message.kwargs, &Default::default()),
-        );
+        let (args, kwargs) = task.shown(message);
+        let (args, kwargs) =
+            (repr::args(&args, &Default::default()), repr::kwargs(&kwargs, &Default::default()));
         format!("Can't retry {}[{}] args:{args} kwargs:{kwargs}", message.task, message.id)
     };
     let facts = Facts {
-        options,
+        options: &task.options,
         retries: message.headers.retries,
         now: clock::now(),
         exhausted: &exhausted,

@@ -41,7 +41,7 @@ pub(in super::super) async fn scheduled(panel: &Panel, _: Bound) -> Answer {
         json!({
             "eta": date::format(*due, &zone),
             "priority": TIMER_PRIORITY,
-            "request": request(message, &panel.node.hostname, false, None),
+            "request": request(panel, message, false, None),
         })
     };
     Ok(Some(waiting.iter().map(show).collect()))
@@ -53,16 +53,16 @@ pub(in super::super) async fn query_task(panel: &Panel, mut given: Bound) -> Ans
         Value::Array(ids) => ids,
         one => vec![one],
     };
-    let (held, hostname) = (panel.node.requests.all(), &panel.node.hostname);
+    let held = panel.node.requests.all();
     let is_held = |id: &Value| held.iter().any(|held| id.as_str() == Some(&held.message.id));
     let waiting = if ids.iter().all(is_held) { Vec::new() } else { waiting(panel).await? };
     let mut found = Map::new();
     for id in ids.iter().filter_map(Value::as_str) {
         let known = if let Some(held) = held.iter().find(|held| held.message.id == id) {
             let state = if held.stage() == Stage::Reserved { "reserved" } else { "active" };
-            json!([state, request(&held.message, hostname, false, Some(held))])
+            json!([state, request(panel, &held.message, false, Some(held))])
         } else if let Some((_, message)) = waiting.iter().find(|(_, message)| message.id == id) {
-            json!(["scheduled", request(message, hostname, false, None)])
+            json!(["scheduled", request(panel, message, false, None)])
         } else {
             continue;
         };
@@ -74,7 +74,7 @@ pub(in super::super) async fn query_task(panel: &Panel, mut given: Bound) -> Ans
 fn held(panel: &Panel, safe: bool, wanted: impl Fn(Stage) -> bool) -> Value {
     let held = panel.node.requests.all();
     let wanted = held.iter().filter(|held| wanted(held.stage()));
-    wanted.map(|held| request(&held.message, &panel.node.hostname, safe, Some(held))).collect()
+    wanted.map(|held| request(panel, &held.message, safe, Some(held))).collect()
 }
 
 /// What waits in the broker, the soonest first.
@@ -89,7 +89,7 @@ async fn waiting(panel: &Panel) -> Result<Vec<(Timestamp, TaskMessage)>, Error> 
 }
 
 /// A request as Celery shows it.
-fn request(message: &TaskMessage, hostname: &str, safe: bool, held: Option<&Held>) -> Value {
+fn request(panel: &Panel, message: &TaskMessage, safe: bool, held: Option<&Held>) -> Value {
     let (args, kwargs) = if safe {
         let limits = repr::Limits::default();
         let (args, kwargs) = (&message.headers.argsrepr, &message.headers.kwargsrepr);
@@ -97,7 +97,8 @@ fn request(message: &TaskMessage, hostname: &str, safe: bool, held: Option<&Held
         let kwargs = kwargs.clone().unwrap_or_else(|| repr::kwargs(&message.kwargs, &limits));
         (Value::from(args), Value::from(kwargs))
     } else {
-        (Value::Array(message.args.clone()), Value::Object(message.kwargs.clone()))
+        let (args, kwargs) = panel.node.app.shown(message);
+        (Value::Array(args.into_owned()), Value::Object(kwargs.into_owned()))
     };
     let (since, pid) = match held.map(Held::stage) {
         None | Some(Stage::Reserved) => (None, None),
@@ -110,7 +111,7 @@ fn request(message: &TaskMessage, hostname: &str, safe: bool, held: Option<&Held
         "args": args,
         "kwargs": kwargs,
         "type": message.task,
-        "hostname": hostname,
+        "hostname": panel.node.hostname,
         "time_start": since,
         "acknowledged": held.is_some_and(Held::is_acknowledged),
         "delivery_info": {
