@@ -14,6 +14,9 @@ pub mod calling {}
 #[doc = include_str!("../docs/workers.md")]
 pub mod workers {}
 
+#[doc = include_str!("../docs/monitoring.md")]
+pub mod monitoring {}
+
 #[doc = include_str!("../docs/discovery.md")]
 pub mod discovery {}
 

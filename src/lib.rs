@@ -28,7 +28,7 @@ pub use celery_core::{
     signature::Signature,
     state::{State, TaskMeta},
     task::{Failure, Ignore, Reject, Retry, SoftTimeLimitExceeded, Task, TaskError},
-    worker::{Shutdown, Worker, WorkerOptions},
+    worker::{Heartbeat, Shutdown, Worker, WorkerOptions},
 };
 #[cfg(feature = "macros")]
 pub use celery_macros::{remote_task, shared_task, task};

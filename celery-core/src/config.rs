@@ -7,6 +7,7 @@
 mod broker;
 mod control;
 mod error;
+mod event;
 mod loader;
 mod masked;
 mod read;
@@ -29,6 +30,7 @@ use serde_json::Value;
 pub use broker::BrokerConfig;
 pub use control::ControlConfig;
 pub use error::{ConfigError, Problem};
+pub use event::EventConfig;
 pub use loader::ConfigLoader;
 pub use masked::TransportOptions;
 pub use redis::RedisConfig;
@@ -85,6 +87,8 @@ pub struct Config {
     pub redis: RedisConfig,
     /// The `control_` settings.
     pub control: ControlConfig,
+    /// The `event_` settings.
+    pub event: EventConfig,
 }
 
 impl Config {
@@ -105,6 +109,7 @@ impl Config {
             worker: WorkerConfig::read(reader),
             redis: RedisConfig::read(reader),
             control: ControlConfig::read(reader),
+            event: EventConfig::read(reader),
         }
     }
 }

@@ -4,7 +4,10 @@ use std::{any::type_name, error::Error, fmt};
 
 use serde_json::json;
 
-use crate::value::{Map, Value};
+use crate::{
+    repr,
+    value::{Map, Value},
+};
 
 /// The type, module and arguments of what a task failed with.
 #[derive(Clone, Debug, PartialEq)]
@@ -58,6 +61,12 @@ impl Exception {
             },
             other => Self::new("Exception", "builtins", other.clone()),
         }
+    }
+
+    /// What Python's `repr` makes of it, such as `KeyError('name')`.
+    pub fn repr(&self) -> String {
+        let arguments: Vec<_> = self.exc_message.iter().map(repr::python).collect();
+        format!("{}({})", self.exc_type, arguments.join(", "))
     }
 
     /// The message: the first argument's text, or all of them as Python prints them.
@@ -125,5 +134,13 @@ mod tests {
         let value =
             json!({ "exc_type": "ValueError", "exc_message": "boom", "exc_module": "builtins" });
         assert_eq!(Exception::from_value(&value).to_string(), "ValueError: boom");
+    }
+
+    #[test]
+    fn a_repr_is_pythons() {
+        let value = json!({ "exc_type": "OutOfCheese", "exc_message": ["it's gone", 42], "exc_module": "shop" });
+        assert_eq!(Exception::from_value(&value).repr(), r#"OutOfCheese("it's gone", 42)"#);
+        let value = json!({ "exc_type": "Empty", "exc_message": [] });
+        assert_eq!(Exception::from_value(&value).repr(), "Empty()");
     }
 }

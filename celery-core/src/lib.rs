@@ -40,6 +40,7 @@ pub mod registry;
 pub mod signature;
 pub mod result;
 pub mod control;
+pub mod events;
 #[doc(hidden)]
 pub mod macro_support;
 

@@ -82,6 +82,8 @@ pub struct Options {
     pub compression: Option<&'static str>,
     /// After how long a message that was not run is void.
     pub expires: Option<Duration>,
+    /// Whether events tell of it, where its worker sends events.
+    pub send_events: bool,
 }
 
 impl Options {
@@ -117,6 +119,7 @@ impl Options {
             serializer: None,
             compression: None,
             expires: None,
+            send_events: true,
         }
     }
 
@@ -312,6 +315,12 @@ impl Options {
     /// Sets [`expires`](Self::expires), in seconds.
     pub const fn expires(mut self, seconds: u64) -> Self {
         self.expires = Some(Duration::from_secs(seconds));
+        self
+    }
+
+    /// Sets [`send_events`](Self::send_events).
+    pub const fn send_events(mut self, on: bool) -> Self {
+        self.send_events = on;
         self
     }
 }

@@ -10,6 +10,7 @@ mod consumer;
 mod control;
 mod execute;
 mod follow;
+mod heart;
 mod intake;
 mod moment;
 mod node;
@@ -52,6 +53,25 @@ pub struct WorkerOptions {
     pub time_limit: Option<Duration>,
     /// Tells every task that has no limit of its own to stop after that long, as in `--soft-time-limit`.
     pub soft_time_limit: Option<Duration>,
+    /// Sends events of tasks from the start, as `-E` does.
+    pub task_events: Option<bool>,
+    /// Whether, and how often, the worker says that it lives.
+    pub heartbeat: Heartbeat,
+}
+
+/// Whether, and how often, a worker says that it lives, by an event.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Heartbeat {
+    /// Every so often; Celery's is every two seconds.
+    Every(Duration),
+    /// Never, as with `--without-heartbeat`.
+    Never,
+}
+
+impl Default for Heartbeat {
+    fn default() -> Self {
+        Self::Every(Duration::from_secs(2))
+    }
 }
 
 /// Asks a worker to stop: [`warm`](Self::warm) lets the tasks that run end, [`cold`](Self::cold) does not.
@@ -69,6 +89,7 @@ pub struct Shutdown {
 pub struct Worker {
     node: Arc<Node>,
     queues: Vec<Queue>,
+    heartbeat: Heartbeat,
 }
 
 impl Worker {
@@ -91,9 +112,16 @@ impl Worker {
         };
         let multiplier = options.prefetch_multiplier.unwrap_or(config.prefetch_multiplier);
         let held = u32::try_from(concurrency).unwrap_or(u32::MAX).saturating_mul(multiplier);
+        let hostname = Celery::node_name(options.hostname.as_deref());
+        // Without a list all groups pass, those of tasks among them.
+        let groups = match options.task_events.unwrap_or(config.send_task_events) {
+            true => None,
+            false => Some("worker"),
+        };
+        let events = app.events().dispatcher(hostname.as_str()).groups(groups);
         let node = Node {
             app: app.clone(),
-            hostname: Celery::node_name(options.hostname.as_deref()),
+            hostname,
             began: Instant::now(),
             time_limit: options.time_limit.or(app.config().task.time_limit),
             soft_time_limit: options.soft_time_limit.or(app.config().task.soft_time_limit),
@@ -101,9 +129,10 @@ impl Worker {
             intake: Intake::new(queues.clone(), NonZeroU32::new(held)),
             requests: Arc::default(),
             revoked: Revoked::default(),
+            events,
             cold: CancellationToken::new(),
         };
-        Ok(Self { node: Arc::new(node), queues })
+        Ok(Self { node: Arc::new(node), queues, heartbeat: options.heartbeat })
     }
 
     /// The node name.
@@ -121,6 +150,11 @@ impl Worker {
         self.node.slots.count()
     }
 
+    /// Whether it sends events of tasks.
+    pub fn sends_task_events(&self) -> bool {
+        self.node.events.sends("task")
+    }
+
     /// Runs until it is asked to stop and has stopped. A lost connection is made anew.
     ///
     /// # Errors
@@ -136,8 +170,12 @@ impl Worker {
         let control = self.node.app.config().worker.enable_remote_control.then(|| {
             tokio::spawn(control::serve(self.node.clone(), shutdown.clone(), background.clone()))
         });
+        let events =
+            tokio::spawn(heart::start(self.node.clone(), self.heartbeat, background.clone()));
         let ended = consumer::run(&self.node, &shutdown).await;
         background.cancel();
+        // Its last words are few, and a broker that is away must not hold up the end.
+        _ = tokio::time::timeout(Duration::from_secs(4), events).await;
         if let Some(control) = control {
             // It removes its binding. A broker that is away must not hold up the end.
             _ = tokio::time::timeout(Duration::from_secs(2), control).await;

@@ -46,7 +46,7 @@ fn options_of_the_worker_have_celerys_names() {
 
 #[test]
 fn options_that_this_version_does_not_have_are_refused() {
-    for option in ["-E", "--autoscale=3,1", "--statedb=x", "--max-tasks-per-child=1"] {
+    for option in ["--autoscale=3,1", "--statedb=x", "--max-tasks-per-child=1"] {
         refused(&format!("celery worker {option}"), ErrorKind::UnknownArgument);
     }
     // What it never does can be asked of it, as unit files of other workers do.

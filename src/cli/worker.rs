@@ -12,7 +12,7 @@ use std::{
 
 use celery_core::{
     app::Celery,
-    worker::{Shutdown, Worker, WorkerOptions},
+    worker::{Heartbeat, Shutdown, Worker, WorkerOptions},
 };
 use clap::builder::FalseyValueParser;
 
@@ -94,9 +94,25 @@ pub(super) struct Args {
     /// Do not ask other workers what they know at the start. A worker of this version never does.
     #[arg(long)]
     without_mingle: bool,
-    /// Send no heartbeats. A worker of this version never does.
-    #[arg(long)]
+    /// Send events of tasks, for monitors such as Flower, and `events`.
+    #[arg(
+        short = 'E',
+        long,
+        alias = "events",
+        value_parser = FalseyValueParser::new(),
+        env = "CELERY_WORKER_TASK_EVENTS"
+    )]
+    task_events: bool,
+    /// Do not say by events that the worker lives: monitors take it for offline.
+    #[arg(
+        long,
+        value_parser = FalseyValueParser::new(),
+        env = "CELERY_WORKER_WITHOUT_HEARTBEAT"
+    )]
     without_heartbeat: bool,
+    /// Seconds between two events that say so: 2 unless it is given.
+    #[arg(long, value_name = "SECONDS", value_parser = seconds, env = "CELERY_WORKER_HEARTBEAT_INTERVAL")]
+    heartbeat_interval: Option<Duration>,
 }
 
 /// How many tasks run at once.
@@ -129,6 +145,13 @@ impl Args {
             prefetch_multiplier: self.prefetch_multiplier.filter(|multiplier| *multiplier != 0),
             time_limit: self.time_limit,
             soft_time_limit: self.soft_time_limit,
+            // Without it the settings decide.
+            task_events: self.task_events.then_some(true),
+            heartbeat: match self.heartbeat_interval.filter(|interval| !interval.is_zero()) {
+                _ if self.without_heartbeat => Heartbeat::Never,
+                Some(interval) => Heartbeat::Every(interval),
+                None => Heartbeat::default(),
+            },
         }
     }
 }
@@ -150,8 +173,8 @@ pub(super) async fn run(
             no_color,
         )?;
     }
-    if args.without_gossip || args.without_mingle || args.without_heartbeat {
-        tracing::debug!("this worker takes no part in gossip, mingle and heartbeats in any case");
+    if args.without_gossip || args.without_mingle {
+        tracing::debug!("this worker takes no part in gossip and mingle in any case");
     }
     let worker = Worker::new(app, args.options(&node))?;
     let _pidfile = args.pidfile.as_ref().map(|file| PidFile::create(path(file))).transpose()?;

@@ -13,7 +13,7 @@ use celery_core::codec::json;
 use serde_json::Value;
 
 /// The capture of that name.
-fn capture(name: &str) -> Value {
+pub(super) fn capture(name: &str) -> Value {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let folders = ["tests/fixtures/golden", "celery-core/tests/fixtures/golden"];
     let files = folders.map(|folder| root.join(folder).join(format!("{name}.json")));

@@ -18,7 +18,7 @@ use std::{
 };
 
 use celery::{
-    AsyncResult, Builder, Celery, Error, Shutdown, Signature, Worker, WorkerOptions,
+    AsyncResult, Builder, Celery, Error, Heartbeat, Shutdown, Signature, Worker, WorkerOptions,
     core::{
         broker::{Broker, Exchange, Publication, Quarantined},
         message::Message,
@@ -84,7 +84,13 @@ impl Circle {
     }
 
     pub(super) fn worker_with(&self, options: WorkerOptions) -> Running {
-        let options = WorkerOptions { hostname: Some(NODE.to_owned()), ..options };
+        // In a test that leaps over days a heartbeat every two seconds would take its time, so it is only there for a
+        // test that says how often it beats.
+        let heartbeat = match options.heartbeat {
+            usual if usual == Heartbeat::default() => Heartbeat::Never,
+            other => other,
+        };
+        let options = WorkerOptions { hostname: Some(NODE.to_owned()), heartbeat, ..options };
         let worker = Worker::new(&self.app, options).expect("a worker");
         let shutdown = Shutdown::default();
         let ended = tokio::spawn(worker.run(shutdown.clone()));

@@ -10,6 +10,7 @@ mod circle;
 #[cfg(feature = "cli")]
 mod cli;
 mod concurrency;
+mod events;
 #[cfg(feature = "macros")]
 mod examples;
 mod failures;

@@ -261,6 +261,10 @@ pub(super) fn spawn_on_a_thread(task: &Context, x: i64) -> Result<i64, TaskError
     Ok(x)
 }
 
+/// Of which no event tells.
+#[shared_task(send_events = false)]
+pub(super) async fn discreet() {}
+
 #[shared_task(ignore_result)]
 pub(super) async fn ignored(x: i64) -> i64 {
     x

@@ -31,6 +31,11 @@ impl super::Celery {
         &self.inner.origin.reply_to
     }
 
+    /// The node name of this process as a client: `gen<pid>@<host>`.
+    pub(crate) fn origin_name(&self) -> &str {
+        &self.inner.origin.name
+    }
+
     /// The node name that a worker of the app has by default: `celery@<host>`; `%h` in a given name is the host's.
     pub fn node_name(name: Option<&str>) -> String {
         let host = host_name();

@@ -149,6 +149,7 @@ impl Celery {
             message,
             exchange: destination.exchange,
             routing_key: destination.routing_key,
+            queue: destination.queue,
             serializer: Serializer::from_name(serializer).map_err(|error| unusable(&error))?,
             compression: compression
                 .map(Compression::from_name)
@@ -219,6 +220,10 @@ impl Celery {
                 name => self.inner.queues.exchange(name),
             },
             routing_key: message.delivery_info.routing_key.clone(),
+            // Where there is no exchange, the key is the name of a queue.
+            queue: Some(&message.delivery_info)
+                .filter(|info| info.exchange.is_empty())
+                .map(|info| info.routing_key.clone()),
             // It was read with them.
             serializer: Serializer::from_name(&message.content_type).unwrap_or_default(),
             compression: message
@@ -238,7 +243,7 @@ impl Celery {
 
     /// Publishes, and tries again upon a lost connection as `task_publish_retry_policy` says.
     pub(crate) async fn publish(&self, outgoing: &Outgoing) -> Result<(), Error> {
-        let batch = [outgoing.publication()?];
+        let batch = self.publications(outgoing)?;
         let policy = &self.inner.config.task.publish_retry_policy;
         let mut retries = 0;
         let mut pause = policy.interval_start;
@@ -262,6 +267,32 @@ impl Celery {
             retries += 1;
             pause = (pause + policy.interval_step).min(policy.interval_max);
         }
+    }
+
+    /// The message, and behind it the event that tells of it, where the settings ask for one.
+    fn publications(&self, outgoing: &Outgoing) -> Result<Vec<Publication>, Error> {
+        let task = outgoing.publication()?;
+        if !self.inner.config.task.send_sent_event {
+            return Ok(vec![task]);
+        }
+        let Outgoing { message, queue, .. } = outgoing;
+        let headers = &message.headers;
+        let event = self.event("task-sent", |event| {
+            event
+                .add("uuid", &message.id)
+                .add("root_id", headers.root_id.as_deref())
+                .add("parent_id", headers.parent_id.as_deref())
+                .add("name", &message.task)
+                .add("args", headers.argsrepr.as_deref())
+                .add("kwargs", headers.kwargsrepr.as_deref())
+                .add("retries", headers.retries)
+                .add("eta", headers.eta.as_deref())
+                .add("expires", headers.expires.as_deref())
+                .add("queue", queue.as_deref())
+                .add("exchange", &task.exchange.name)
+                .add("routing_key", &task.routing_key);
+        })?;
+        Ok(vec![task, event])
     }
 
     async fn try_publish(&self, batch: &[Publication]) -> Result<(), Error> {
@@ -306,15 +337,18 @@ impl Celery {
             (Some(queue), None, _) | (Some(queue), _, None)
                 if queue.exchange.kind == crate::broker::ExchangeKind::Direct =>
             {
-                Destination { exchange: Exchange::anonymous(), routing_key: queue.name, priority }
+                let (name, routing_key) = (Some(queue.name.clone()), queue.name);
+                Destination { exchange: Exchange::anonymous(), routing_key, queue: name, priority }
             }
             (Some(queue), exchange, key) => {
                 let exchange = exchange.map_or(queue.exchange, Exchange::direct);
-                Destination { exchange, routing_key: key.unwrap_or(queue.routing_key), priority }
+                let routing_key = key.unwrap_or(queue.routing_key);
+                Destination { exchange, routing_key, queue: Some(queue.name), priority }
             }
             (None, exchange, key) => Destination {
                 exchange: exchange.map_or_else(Exchange::anonymous, |name| queues.exchange(&name)),
                 routing_key: key.unwrap_or_else(|| queues.default_queue().routing_key),
+                queue: None,
                 priority,
             },
         })
@@ -331,6 +365,7 @@ pub(crate) struct Sent {
 struct Destination {
     exchange: Exchange,
     routing_key: String,
+    queue: Option<String>,
     priority: Option<i64>,
 }
 
@@ -340,6 +375,8 @@ pub(crate) struct Outgoing {
     pub(crate) message: TaskMessage,
     pub(crate) exchange: Exchange,
     pub(crate) routing_key: String,
+    /// The queue, where one was named.
+    pub(crate) queue: Option<String>,
     pub(crate) serializer: Serializer,
     pub(crate) compression: Option<Compression>,
 }

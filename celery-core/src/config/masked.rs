@@ -15,7 +15,7 @@ use super::url::mask;
 const HIDDEN: &str = "********";
 
 /// The groups whose fields are named without their prefix.
-const GROUPS: [&str; 6] = ["broker", "result", "task", "worker", "redis", "control"];
+const GROUPS: [&str; 7] = ["broker", "result", "task", "worker", "redis", "control", "event"];
 
 impl Config {
     /// Every setting with its value, as Celery shows them: by its whole name, with hidden what may be secret.

@@ -51,6 +51,8 @@ pub struct TaskConfig {
     pub repr_maxlevels: usize,
     /// Where tasks go, by their name: a list or a dictionary.
     pub routes: Option<Value>,
+    /// Whether an event tells of each task that is sent.
+    pub send_sent_event: bool,
     /// Serializer of message bodies.
     pub serializer: String,
     /// How long a task may run until it is asked to stop; `None` means without limit.
@@ -118,6 +120,7 @@ impl TaskConfig {
             queues: reader.read("task_queues", optional(queues)),
             repr_maxlevels: reader.read("task_repr_maxlevels", integer::<u32>) as usize,
             routes: reader.read("task_routes", optional(routes)),
+            send_sent_event: reader.read("task_send_sent_event", boolean),
             serializer: reader.read("task_serializer", serializer),
             soft_time_limit: reader.read("task_soft_time_limit", limit),
             time_limit: reader.read("task_time_limit", limit),

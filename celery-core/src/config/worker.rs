@@ -29,6 +29,8 @@ pub struct WorkerConfig {
     pub log_color: Option<bool>,
     /// How tasks run.
     pub pool: WorkerPool,
+    /// Whether task events are sent from the start.
+    pub send_task_events: bool,
 }
 
 /// How a worker runs its tasks.
@@ -80,6 +82,7 @@ impl WorkerConfig {
             hijack_root_logger: reader.read("worker_hijack_root_logger", boolean),
             log_color: reader.read("worker_log_color", optional(boolean)),
             pool: reader.read("worker_pool", pool),
+            send_task_events: reader.read("worker_send_task_events", boolean),
         }
     }
 }

@@ -57,6 +57,7 @@ impl Options {
             }
             "track_started" => self.track_started = Some(flag(value)?),
             "trail" => self.trail = flag(value)?,
+            "send_events" => self.send_events = flag(value)?,
             "shadow" => self.shadow = optional(text, value)?,
             "resultrepr_maxsize" => self.resultrepr_maxsize = whole(value)?,
             "priority" => self.priority = optional(whole, value)?,
@@ -110,6 +111,7 @@ const NAMES: &[&str] = &[
     "retry_backoff_max",
     "retry_jitter",
     "routing_key",
+    "send_events",
     "serializer",
     "shadow",
     "soft_time_limit",

@@ -5,6 +5,7 @@
 
 mod command;
 mod commands;
+mod events;
 mod inspect;
 mod operate;
 mod panel;

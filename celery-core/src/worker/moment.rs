@@ -1,13 +1,14 @@
-//! All that a worker tells of a request, on one page: what is logged, in Celery's own words.
+//! All that a worker tells of a request, on one page: what is logged, in Celery's own words, and the events.
 
 use std::time::Duration;
 
 use jiff::Timestamp;
 use serde_json::json;
 
-use super::{node::Node, revoked::Revocation};
+use super::{admit::Admission, node::Node, revoked::Revocation};
 use crate::{
     clock,
+    events::Fields,
     exception::Exception,
     protocol::TaskMessage,
     repr,
@@ -18,8 +19,8 @@ use crate::{
 /// What happens to a request.
 #[derive(Debug)]
 pub(super) enum Moment<'a> {
-    /// It has come, and its task is known.
-    Received,
+    /// It has come, its task is known, and this is to be done with it.
+    Received(&'a Admission),
     /// It is not due: it waits in the broker.
     Deferred(Timestamp),
     /// It is not run, or was ended while it ran: it was not begun in time, or somebody revoked it.
@@ -30,8 +31,8 @@ pub(super) enum Moment<'a> {
     Started,
     /// Its task returned.
     Succeeded {
-        /// What it returned.
-        result: &'a Value,
+        /// What it returned, as it is shown.
+        result: &'a str,
         /// How long it ran.
         runtime: Duration,
     },
@@ -56,7 +57,17 @@ pub(super) enum Moment<'a> {
     /// Its task wants nothing recorded.
     Ignored,
     /// Its task rejected the message.
-    Rejected(&'a Reject),
+    Rejected {
+        /// How, and why.
+        reject: &'a Reject,
+        /// Whether it had not been acknowledged, so that the broker is told.
+        late: bool,
+    },
+    /// Its task failed, and it is not acknowledged: the broker is to drop it, or to deliver it again.
+    TurnedDown {
+        /// Whether it is delivered again.
+        requeue: bool,
+    },
     /// It was stopped with the worker, for another one to run.
     Cancelled,
     /// No task of its name is registered here.
@@ -66,9 +77,17 @@ pub(super) enum Moment<'a> {
 impl Node {
     /// Tells what happens to a request.
     pub(super) fn tell(&self, message: &TaskMessage, moment: &Moment<'_>) {
+        self.log(message, moment);
+        if self.events.sends("task") && self.may_tell(message) {
+            self.send_events(message, moment);
+        }
+    }
+
+    /// Logs it.
+    fn log(&self, message: &TaskMessage, moment: &Moment<'_>) {
         let (name, id) = (name(message), &message.id);
         match moment {
-            Moment::Received => {
+            Moment::Received(_) => {
                 tracing::info!(target: "celery::worker", "Task {name}[{id}] received");
             }
             Moment::Deferred(eta) => {
@@ -94,8 +113,7 @@ impl Node {
                 tracing::debug!(target: "celery::worker", "Task accepted: {name}[{id}]");
             }
             Moment::Succeeded { result, runtime } => {
-                let shown = repr::value(result, &self.result_limits(message));
-                tracing::info!(target: "celery::worker", "Task {name}[{id}] succeeded in {:.6}s: {shown}", runtime.as_secs_f64());
+                tracing::info!(target: "celery::worker", "Task {name}[{id}] succeeded in {:.6}s: {result}", runtime.as_secs_f64());
             }
             Moment::Failed { exception, expected: true, .. } => {
                 tracing::info!(target: "celery::worker", "Task {name}[{id}] raised expected: {exception}");
@@ -111,8 +129,11 @@ impl Node {
             Moment::Ignored => {
                 tracing::info!(target: "celery::worker", "Task {name}[{id}] ignored");
             }
-            Moment::Rejected(reject) => {
+            Moment::Rejected { reject, .. } => {
                 tracing::info!(target: "celery::worker", "Task {name}[{id}] rejected (requeue={}): {}", reject.requeue, reject.reason);
+            }
+            Moment::TurnedDown { requeue } => {
+                tracing::debug!(id, requeue, "the message is rejected, since its task failed");
             }
             Moment::Cancelled => {
                 tracing::warn!(target: "celery::worker", "Task {name}[{id}] stopped with the worker");
@@ -122,6 +143,98 @@ impl Node {
             }
         }
     }
+
+    /// Sends the events of it, with Celery's fields in Celery's order.
+    fn send_events(&self, message: &TaskMessage, moment: &Moment<'_>) {
+        let send = |kind, fields: &dyn Fn(&mut Fields)| {
+            self.events.send(kind, |event| fields(event.add("uuid", &message.id)));
+        };
+        match moment {
+            Moment::Received(admission) if is_news(message, admission) => {
+                send("task-received", &|event| received(message, event));
+            }
+            Moment::Started => send("task-started", &|_| {}),
+            Moment::Succeeded { result, runtime } => send("task-succeeded", &|event| {
+                event.add("result", *result).add("runtime", runtime.as_secs_f64());
+            }),
+            Moment::Failed { exception, traceback, .. } => send("task-failed", &|event| {
+                event.add("exception", &exception.repr());
+                event.add("traceback", &traceback_of(exception, *traceback));
+            }),
+            Moment::Retried { cause, traceback, .. } => send("task-retried", &|event| {
+                let exception = cause.map(|cause| cause.exception.repr());
+                event.add("exception", exception.as_deref().unwrap_or("None"));
+                event.add("traceback", traceback.unwrap_or_default());
+            }),
+            Moment::Rejected { reject, late } => {
+                if !reject.requeue {
+                    let exception = format!("reject requeue=False: {}", reject.reason);
+                    send("task-failed", &|event| {
+                        event.add("exception", &exception).add("traceback", "");
+                    });
+                }
+                if *late {
+                    send("task-rejected", &|event| _ = event.add("requeue", reject.requeue));
+                }
+            }
+            Moment::TurnedDown { requeue } => {
+                send("task-rejected", &|event| _ = event.add("requeue", *requeue));
+            }
+            Moment::Revoked(revocation) => send("task-revoked", &|event| {
+                let signum = match revocation {
+                    Revocation::Terminated(signal) => Some(*signal),
+                    _ => None,
+                };
+                event.add("terminated", signum.is_some()).add("signum", signum);
+                event.add("expired", **revocation == Revocation::Expired);
+            }),
+            Moment::Cancelled => send("task-cancelled", &|_| {}),
+            Moment::Unregistered => send("task-failed", &|event| {
+                let name = repr::python(&Value::from(message.task.as_str()));
+                event.add("exception", &format!("NotRegistered({name})"));
+            }),
+            Moment::Received(_) | Moment::Deferred(_) | Moment::AlreadyDone | Moment::Ignored => {}
+        }
+    }
+
+    /// Whether the task lets events tell of it. Those of a task that nobody here knows do.
+    fn may_tell(&self, message: &TaskMessage) -> bool {
+        self.registry().get(&message.task).is_none_or(|task| task.options.send_events)
+    }
+}
+
+/// Whether a receipt is told of. One that has expired, or is revoked, is told of as such alone, as by Celery; one that
+/// has waited in the broker until it was due was told of when it came first.
+fn is_news(message: &TaskMessage, admission: &Admission) -> bool {
+    let has_waited = message.headers.eta.is_some() && message.delivery_info.redelivered;
+    !matches!(admission, Admission::Revoked(_)) && !has_waited
+}
+
+fn received(message: &TaskMessage, event: &mut Fields) {
+    let headers = &message.headers;
+    event.add("name", name(message));
+    let limits = repr::Limits::default();
+    match &headers.argsrepr {
+        Some(args) => event.add("args", args),
+        None => event.add("args", &repr::args(&message.args, &limits)),
+    };
+    match &headers.kwargsrepr {
+        Some(kwargs) => event.add("kwargs", kwargs),
+        None => event.add("kwargs", &repr::kwargs(&message.kwargs, &limits)),
+    };
+    event
+        .add("root_id", headers.root_id.as_deref())
+        .add("parent_id", headers.parent_id.as_deref())
+        .add("retries", headers.retries)
+        .add("eta", headers.eta.as_deref())
+        .add("expires", headers.expires.as_deref());
+}
+
+/// The text of a traceback. A task that was stopped has no place of which it could tell.
+fn traceback_of(exception: &Exception, traceback: Option<&str>) -> String {
+    let bare =
+        || format!("Traceback (most recent call last):\n{}.{exception}\n", exception.exc_module);
+    traceback.map_or_else(bare, str::to_owned)
 }
 
 impl Node {

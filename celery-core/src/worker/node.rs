@@ -6,7 +6,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::{intake::Intake, requests::Requests, revoked::Revoked, slots::Slots};
-use crate::{app::Celery, registry::Registry};
+use crate::{app::Celery, events::EventDispatcher, registry::Registry};
 
 /// What the parts of a worker share.
 #[derive(Debug)]
@@ -20,6 +20,7 @@ pub(super) struct Node {
     pub(super) intake: Intake,
     pub(super) requests: Arc<Requests>,
     pub(super) revoked: Revoked,
+    pub(super) events: EventDispatcher,
     /// Cancelled when the worker waits no longer for what runs.
     pub(super) cold: CancellationToken,
 }

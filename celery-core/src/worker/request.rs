@@ -74,8 +74,9 @@ pub(super) fn receive(node: &Arc<Node>, mut delivery: Delivery) -> Received {
         return Received::Refused(Box::pin(refuse_unregistered(node, delivery, message.into())));
     };
     node.app.redact(&mut message);
-    node.tell(&message, &Moment::Received);
-    match admission(&node, &message) {
+    let admission = admission(&node, &message);
+    node.tell(&message, &Moment::Received(&admission));
+    match admission {
         Admission::Run => {
             let hold = node.requests.hold(task.name, message);
             Received::Run(Box::new(Request { node, task, hold, delivery }))

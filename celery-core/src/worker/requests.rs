@@ -90,6 +90,11 @@ impl Requests {
         held.values().filter(|held| held.stage() != Stage::Reserved).count()
     }
 
+    /// How many requests have begun.
+    pub(super) fn processed(&self) -> u64 {
+        lock(&self.begun).values().sum()
+    }
+
     /// How many requests of each task have begun.
     pub(super) fn totals(&self) -> Vec<(&'static str, u64)> {
         let mut totals: Vec<_> = lock(&self.begun).iter().map(|(&task, &of)| (task, of)).collect();

@@ -1,4 +1,7 @@
-//! Carries out a verdict: stores the result, publishes what follows, and says how a late delivery is to be settled.
+//! Carries out a verdict: stores the result, publishes what follows, tells of it, and says how a late delivery is to be
+//! settled.
+
+use std::time::Duration;
 
 use super::{
     follow,
@@ -16,6 +19,7 @@ use crate::{
     context::Context,
     exception::{Exception, with_sources},
     protocol::TaskMessage,
+    repr,
     state::State,
     task::Failure,
     value::Value,
@@ -30,11 +34,9 @@ pub(super) async fn carry_out(
 ) -> Settlement {
     let message = context.request();
     match traced.verdict {
-        Verdict::Succeed(value) => {
-            let runtime = traced.runtime;
-            node.tell(message, &Moment::Succeeded { result: &value, runtime });
-            succeed(node, context, rules, value).await.unwrap_or(Settlement::HandBack)
-        }
+        Verdict::Succeed(value) => succeed(node, context, rules, value, traced.runtime)
+            .await
+            .unwrap_or(Settlement::HandBack),
         Verdict::Fail(failure, cause) => {
             fail(node, context, rules, failure, cause).await.unwrap_or(Settlement::HandBack)
         }
@@ -46,7 +48,7 @@ pub(super) async fn carry_out(
             Settlement::Ack
         }
         Verdict::Reject(reject) => {
-            node.tell(message, &Moment::Rejected(&reject));
+            node.tell(message, &Moment::Rejected { reject: &reject, late: rules.acks_late });
             if reject.requeue {
                 return Settlement::Requeue;
             }
@@ -88,7 +90,9 @@ async fn succeed(
     context: &Context,
     rules: Rules,
     value: Value,
+    runtime: Duration,
 ) -> Result<Settlement, Stopped> {
+    let shown = repr::value(&value, &node.result_limits(context.request()));
     let mut follows = follow::after_success(&node.app, context, &value);
     context.add_children(std::mem::take(&mut follows.children));
     if rules.stores_result {
@@ -111,6 +115,8 @@ async fn succeed(
     {
         store_rest(node, context.request(), State::Failure, &exception, None).await?;
     }
+    // Who is told of it finds the result.
+    node.tell(context.request(), &Moment::Succeeded { result: &shown, runtime });
     Ok(Settlement::Ack)
 }
 
@@ -124,9 +130,7 @@ async fn fail(
     let message = context.request();
     // A task that was stopped has no place of which a traceback could tell.
     let traceback = (cause != Cause::TimeLimit).then(|| failure.traceback(&message.task));
-    let (exception, trace) = (&failure.exception, traceback.as_deref());
-    let expected = cause == Cause::Expected;
-    node.tell(message, &Moment::Failed { exception, traceback: trace, expected });
+    let exception = &failure.exception;
     if rules.stores_errors {
         let children = context.children();
         let (state, trace) = (State::Failure, traceback.clone());
@@ -136,11 +140,18 @@ async fn fail(
     for outgoing in follow::after_failure(&node.app, context).outgoing {
         go_on(node.publish(&outgoing).await)?;
     }
-    Ok(match cause {
+    let (trace, expected) = (traceback.as_deref(), cause == Cause::Expected);
+    node.tell(message, &Moment::Failed { exception, traceback: trace, expected });
+    let settlement = match cause {
         Cause::Error | Cause::Expected if !rules.acks_on_failure => Settlement::Reject,
         Cause::TimeLimit if !rules.acks_on_timeout => Settlement::Requeue,
         Cause::Error | Cause::Expected | Cause::TimeLimit => Settlement::Ack,
-    })
+    };
+    if rules.acks_late && settlement != Settlement::Ack {
+        let requeue = settlement == Settlement::Requeue;
+        node.tell(message, &Moment::TurnedDown { requeue });
+    }
+    Ok(settlement)
 }
 
 async fn revoke(

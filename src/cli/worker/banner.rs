@@ -48,7 +48,7 @@ pub(super) fn banner(app: &Celery, worker: &Worker) -> Result<String, Error> {
         format!(".> transport:   {}", transport.join(";")),
         format!(".> results:     {results}"),
         format!(".> concurrency: {} ({pool})", worker.concurrency()),
-        ".> task events: OFF (this version sends none)".to_owned(),
+        format!(".> task events: {}", task_events(worker)),
         String::new(),
         "[queues]".to_owned(),
     ];
@@ -66,6 +66,14 @@ pub(super) fn banner(app: &Celery, worker: &Worker) -> Result<String, Error> {
         banner.push_str(&format!("  . {name}\n"));
     }
     Ok(banner)
+}
+
+fn task_events(worker: &Worker) -> &'static str {
+    if worker.sends_task_events() {
+        "ON"
+    } else {
+        "OFF (enable -E to monitor tasks in this worker)"
+    }
 }
 
 fn queue_line(queue: &Queue) -> String {
@@ -111,6 +119,10 @@ mod tests {
         assert_eq!(lines[7], "- ** ---------- .> transport:   redis://:**@localhost:6379/0");
         assert_eq!(lines[8], "- ** ---------- .> results:     disabled://");
         assert_eq!(lines[9], "- *** --- * --- .> concurrency: 3 (async)");
+        assert_eq!(
+            lines[10],
+            "-- ******* ---- .> task events: OFF (enable -E to monitor tasks in this worker)"
+        );
         assert_eq!(lines[12], " -------------- [queues]");
         assert_eq!(
             lines[13],

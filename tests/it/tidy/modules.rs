@@ -42,6 +42,7 @@ const GROUPS: [(&str, &[&str]); 4] = [
             "signature",
             "result",
             "control",
+            "events",
             "macro_support",
         ],
     ),

@@ -3,7 +3,6 @@
 use super::{Setting, refused, settings, used};
 
 const AMQP: &str = "only AMQP brokers know this of a queue, and this version has none";
-const EVENTS: &str = "this version neither sends nor receives task events";
 
 pub(super) const CONTROL: &[Setting] = settings! {
     control_queue_ttl, upper, Float = "300.0", refused(AMQP);
@@ -16,11 +15,14 @@ pub(super) const CONTROL: &[Setting] = settings! {
 };
 
 pub(super) const EVENT: &[Setting] = settings! {
-    event_queue_expires, "CELERY_EVENT_QUEUE_EXPIRES", Float = "60.0", refused(EVENTS);
-    event_queue_ttl, "CELERY_EVENT_QUEUE_TTL", Float = "5.0", refused(EVENTS);
-    event_queue_prefix, "CELERY_EVENT_QUEUE_PREFIX", Text = r#""celeryev""#, refused(EVENTS);
-    event_queue_exclusive, "CELERY_EVENT_QUEUE_EXCLUSIVE", Bool = "true", refused(EVENTS);
-    event_queue_durable, "CELERY_EVENT_QUEUE_DURABLE", Bool = "false", refused(EVENTS);
-    event_serializer, "CELERY_EVENT_SERIALIZER", Text = r#""json""#, refused(EVENTS);
-    event_exchange, "CELERY_EVENT_EXCHANGE", Text = r#""celeryev""#, refused(EVENTS);
+    event_queue_expires, "CELERY_EVENT_QUEUE_EXPIRES", Float = "60.0",
+        used("seconds after which the queue of an event receiver that is gone goes, too");
+    event_queue_ttl, "CELERY_EVENT_QUEUE_TTL", Float = "5.0",
+        used("seconds that an event waits for a receiver that is slow; 0 or null means for ever");
+    event_queue_prefix, "CELERY_EVENT_QUEUE_PREFIX", Text = r#""celeryev""#,
+        used("what the names of the queues of event receivers begin with");
+    event_queue_exclusive, "CELERY_EVENT_QUEUE_EXCLUSIVE", Bool = "true", refused(AMQP);
+    event_queue_durable, "CELERY_EVENT_QUEUE_DURABLE", Bool = "false", refused(AMQP);
+    event_serializer, "CELERY_EVENT_SERIALIZER", Text = r#""json""#, used("serializer of events");
+    event_exchange, "CELERY_EVENT_EXCHANGE", Text = r#""celeryev""#, used("exchange of events");
 };

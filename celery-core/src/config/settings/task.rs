@@ -75,7 +75,7 @@ pub(super) const TASK: &[Setting] = settings! {
     task_routes, "CELERY_ROUTES", Any = "null",
         used("where tasks go, by their name: a dictionary or a list of pairs or dictionaries");
     task_send_sent_event, "CELERY_SEND_TASK_SENT_EVENT", Bool = "false",
-        refused("this version sends no task events");
+        used("an event, `task-sent`, tells of each task that is sent");
     task_serializer, "CELERY_TASK_SERIALIZER", Text = r#""json""#,
         used("serializer of message bodies");
     task_soft_time_limit, "CELERYD_TASK_SOFT_TIME_LIMIT", Float = "null",

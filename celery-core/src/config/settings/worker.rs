@@ -61,7 +61,7 @@ pub(super) const WORKER: &[Setting] = settings! {
     worker_redirect_stdouts, "CELERY_REDIRECT_STDOUTS", Bool = "true", refused_except(&["false"], STDOUTS);
     worker_redirect_stdouts_level, "CELERY_REDIRECT_STDOUTS_LEVEL", Text = r#""WARNING""#, refused(STDOUTS);
     worker_send_task_events, "CELERY_SEND_EVENTS", Bool = "false",
-        refused("this version sends no task events");
+        used("the worker sends task events from its start, as with `-E`");
     worker_state_db, "CELERYD_STATE_DB", Text = "null",
         refused("this version does not keep revoked ids over restarts");
     worker_task_log_datefmt, "CELERYD_TASK_LOG_DATEFMT", Text = "null", refused(LOG_LINES);

@@ -5,7 +5,7 @@ use super::{
         ArgumentType::{Bool, Int, Text},
         Command, Run,
     },
-    inspect, operate, revoke,
+    events, inspect, operate, revoke,
 };
 use crate::arguments::Parameter;
 
@@ -61,6 +61,15 @@ pub(super) const COMMANDS: &[Command] = &[
         .parameters(&[optional("with_defaults")])
         .args(&[("with_defaults", Bool)])
         .signature("[include_defaults=False]"),
+    Command::control("disable_events", run!(events::disable))
+        .help("Tell worker(s) to stop sending task-related events.")
+        .strict(),
+    Command::control("enable_events", run!(events::enable))
+        .help("Tell worker(s) to send task-related events.")
+        .strict(),
+    Command::control("heartbeat", run!(events::heartbeat))
+        .help("Tell worker(s) to send event heartbeat immediately.")
+        .strict(),
     Command::inspect("hello", run!(inspect::hello))
         .help("Request mingle sync-data.")
         .parameters(&[required("from_node"), optional("revoked")])
