@@ -50,7 +50,6 @@ use std::{
 use celery_core::{
     app::{Celery, Overrides},
     exception::with_sources,
-    value::Value,
 };
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand, builder::FalseyValueParser};
 
@@ -70,6 +69,10 @@ where
         Ok(cli) => cli,
         Err(error) => return refuse(&error),
     };
+    #[cfg(unix)]
+    if let Some(child) = celery_core::worker::ChildProcess::claim() {
+        return Box::pin(worker::child::run(child, cli, app)).await;
+    }
     cli.run(Cli::command(), app).await
 }
 
@@ -163,11 +166,7 @@ impl Cli {
         if let Some(folder) = &self.workdir {
             change_to(folder)?;
         }
-        let app = self.overrides().scope(app).map_err(|error| {
-            let error: Box<dyn Error + Send + Sync> = error.into();
-            Failure::new(format!("could not build the app: {}", with_sources(error.as_ref())))
-        })?;
-        app.set_current();
+        let app = self.build(app)?;
         let session = Session { app, output };
         if !matches!(self.command, Command::Worker(_)) {
             logging::for_clients(self.no_color);
@@ -193,19 +192,29 @@ impl Cli {
         Ok(ExitCode::SUCCESS)
     }
 
+    /// Builds the app, which is the current one from then on.
+    fn build<E>(&self, app: impl FnOnce() -> Result<Celery, E>) -> Result<Celery, Failure>
+    where
+        E: Into<Box<dyn Error + Send + Sync>>,
+    {
+        let app = self.overrides().scope(app).map_err(|error| {
+            let error: Box<dyn Error + Send + Sync> = error.into();
+            Failure::new(format!("could not build the app: {}", with_sources(error.as_ref())))
+        })?;
+        app.set_current();
+        Ok(app)
+    }
+
     /// What the options say over the head of the function that builds the app.
     fn overrides(&self) -> Overrides {
-        let pool = match &self.command {
-            Command::Worker(args) => args.pool(),
-            _ => None,
+        let settings = match &self.command {
+            Command::Worker(args) => args.settings(),
+            _ => Vec::new(),
         };
         Overrides {
             broker_url: self.broker.clone(),
             result_backend: self.result_backend.clone(),
-            settings: pool
-                .map(|pool| ("worker_pool".to_owned(), Value::from(pool)))
-                .into_iter()
-                .collect(),
+            settings,
         }
     }
 }

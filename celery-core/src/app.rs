@@ -6,6 +6,7 @@ mod builder;
 mod current;
 mod origin;
 mod overrides;
+mod processes;
 pub(crate) mod report;
 pub(crate) mod send;
 mod store;
@@ -18,8 +19,8 @@ use std::{
 use jiff::tz::TimeZone;
 use tokio::sync::OnceCell;
 
-use self::origin::Origin;
 pub use self::{builder::Builder, overrides::Overrides};
+use self::{origin::Origin, processes::ProcessHooks};
 use crate::{
     backend::Backend,
     broker::{Broker, BrokerError},
@@ -59,6 +60,7 @@ struct Inner {
     annotations: Annotations,
     installed: InstalledApps,
     state: StateMap,
+    processes: ProcessHooks,
     origin: Origin,
     clock: LogicalClock,
     registry: OnceLock<Registry>,

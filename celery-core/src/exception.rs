@@ -2,6 +2,7 @@
 
 use std::{any::type_name, error::Error, fmt};
 
+use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use crate::{
@@ -10,7 +11,7 @@ use crate::{
 };
 
 /// The type, module and arguments of what a task failed with.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Exception {
     /// The name of the error's type, such as `ValueError`.
     pub exc_type: String,

@@ -22,10 +22,15 @@ mod tests;
 
 use std::{
     collections::HashMap,
-    sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError},
+    sync::{
+        Arc, LazyLock, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
 };
 
 use crate::{
+    backend::BackendError,
+    broker::BrokerError,
     config::ServerUrl,
     transport::{BackendTransport, BrokerTransport},
 };
@@ -39,7 +44,10 @@ inventory::submit! {
         schemes: SCHEMES,
         connect: |url, _config| {
             let broker = MemoryBroker::named(name(url));
-            Box::pin(async move { Ok(Arc::new(broker) as _) })
+            Box::pin(async move {
+                here().map_err(BrokerError::refused)?;
+                Ok(Arc::new(broker) as _)
+            })
         },
     }
 }
@@ -49,9 +57,31 @@ inventory::submit! {
         schemes: SCHEMES,
         connect: |url, config| {
             let backend = MemoryBackend::named(name(url), config);
-            Box::pin(async move { Ok(Arc::new(backend) as _) })
+            Box::pin(async move {
+                here().map_err(BackendError::other)?;
+                Ok(Arc::new(backend) as _)
+            })
         },
     }
+}
+
+/// Whether this process is the child of the one whose memory is meant.
+static IS_ELSEWHERE: AtomicBool = AtomicBool::new(false);
+
+/// Says that this process is the child of another, in whose memory messages and results are: what were sent here would
+/// be seen by nobody, and is refused.
+#[cfg(unix)]
+pub(crate) fn is_elsewhere() {
+    IS_ELSEWHERE.store(true, Ordering::Relaxed);
+}
+
+fn here() -> Result<(), &'static str> {
+    if IS_ELSEWHERE.load(Ordering::Relaxed) {
+        return Err(
+            "`memory://` is inside the worker, and this is one of its child processes, which does not reach it; set `broker_url` and `result_backend` to a server",
+        );
+    }
+    Ok(())
 }
 
 /// What stands between `memory://` and any options.

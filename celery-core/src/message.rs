@@ -7,6 +7,7 @@
 use std::fmt;
 
 use bytes::Bytes;
+use serde::{Deserialize, Serialize};
 
 use crate::{arguments::Hidden, value::Map};
 
@@ -73,7 +74,7 @@ pub struct Properties {
 }
 
 /// Where a message was published to, and whether it has been out before.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct DeliveryInfo {
     /// The exchange's name; empty for the anonymous exchange, where the routing key names the queue.
     pub exchange: String,

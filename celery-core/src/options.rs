@@ -84,6 +84,12 @@ pub struct Options {
     pub expires: Option<Duration>,
     /// Whether events tell of it, where its worker sends events.
     pub send_events: bool,
+    /// Run in a child process, whatever the pool of the worker.
+    pub isolate: bool,
+    /// With `acks_late`: put the message back when the child process died. Falls back on `task_reject_on_worker_lost`.
+    pub reject_on_worker_lost: Option<bool>,
+    /// Retry when the child process died. Falls back on `task_retry_on_worker_lost`.
+    pub retry_on_worker_lost: Option<bool>,
 }
 
 impl Options {
@@ -120,6 +126,9 @@ impl Options {
             compression: None,
             expires: None,
             send_events: true,
+            isolate: false,
+            reject_on_worker_lost: None,
+            retry_on_worker_lost: None,
         }
     }
 
@@ -144,6 +153,24 @@ impl Options {
     /// Sets [`acks_on_failure_or_timeout`](Self::acks_on_failure_or_timeout).
     pub const fn acks_on_failure_or_timeout(mut self, on: bool) -> Self {
         self.acks_on_failure_or_timeout = Some(on);
+        self
+    }
+
+    /// Sets [`isolate`](Self::isolate).
+    pub const fn isolate(mut self, on: bool) -> Self {
+        self.isolate = on;
+        self
+    }
+
+    /// Sets [`reject_on_worker_lost`](Self::reject_on_worker_lost).
+    pub const fn reject_on_worker_lost(mut self, on: bool) -> Self {
+        self.reject_on_worker_lost = Some(on);
+        self
+    }
+
+    /// Sets [`retry_on_worker_lost`](Self::retry_on_worker_lost).
+    pub const fn retry_on_worker_lost(mut self, on: bool) -> Self {
+        self.retry_on_worker_lost = Some(on);
         self
     }
 

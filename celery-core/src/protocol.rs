@@ -18,6 +18,7 @@ mod tests;
 use std::fmt;
 
 use jiff::{Timestamp, tz::TimeZone};
+use serde::{Deserialize, Serialize};
 use serde_json::Number;
 
 pub use retry::RetryChanges;
@@ -30,7 +31,9 @@ use crate::{
 };
 
 /// A task message, decoded. Its `Debug` shows no arguments.
-#[derive(Clone, Default, PartialEq)]
+///
+/// It serializes for other processes of this program, which is not the form that brokers carry.
+#[derive(Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct TaskMessage {
     /// The id of the task.
     pub id: String,
@@ -134,7 +137,7 @@ pub enum ProtocolErrorKind {
 }
 
 /// The third element of a body: what is to happen after the task. Its `Debug` shows no signatures, which have arguments.
-#[derive(Clone, Default, PartialEq)]
+#[derive(Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Embed {
     /// Signatures to call with the result.
     pub callbacks: Option<Vec<Value>>,
@@ -149,7 +152,7 @@ pub struct Embed {
 }
 
 /// The standard headers, but for the id and the name.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct TaskHeaders {
     /// The language of the sender.
     pub lang: Option<String>,

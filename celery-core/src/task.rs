@@ -3,6 +3,7 @@
 use std::{any::Any, error::Error, fmt, panic::Location, sync::Arc, time::Duration};
 
 use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
 
 use crate::{
     app::Celery,
@@ -54,7 +55,7 @@ pub enum TaskError {
 pub struct Ignore;
 
 /// Rejects the message: `Err(Reject::requeue("not now").into())`.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Reject {
     /// Why.
     pub reason: String,
@@ -74,8 +75,8 @@ impl Reject {
     }
 }
 
-/// The failure of a task.
-#[derive(Clone)]
+/// The failure of a task. It serializes without the Rust error behind it.
+#[derive(Clone, Serialize, Deserialize)]
 pub struct Failure {
     /// What crosses the wire.
     pub exception: Exception,
@@ -83,6 +84,7 @@ pub struct Failure {
     pub location: Option<String>,
     /// A traceback that is known in full, such as that of a panic.
     pub traceback: Option<String>,
+    #[serde(skip)]
     source: Option<Arc<dyn Error + Send + Sync>>,
 }
 
@@ -168,12 +170,13 @@ impl From<Reject> for TaskError {
 }
 
 /// A wish to be run again, from [`Context::retry`](crate::context::Context::retry).
-#[derive(Clone, Default)]
+#[derive(Clone, Default, Serialize, Deserialize)]
 #[must_use = "a retry happens when the task returns it as its error"]
 pub struct Retry {
     /// When: after a while, or at a time. `None` is the task's `default_retry_delay`.
     pub when: Option<When>,
     /// The limit for this call, in place of the task's; `Some(None)` is no limit.
+    #[serde(skip)] // It is decided upon where the task ran.
     pub max_retries: Option<Option<u32>>,
     /// What it failed with this time.
     pub cause: Option<Failure>,
@@ -196,7 +199,7 @@ impl fmt::Debug for Retry {
 }
 
 /// A point in time, or a time from now.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum When {
     /// That long from now.
     In(Duration),

@@ -6,6 +6,8 @@
 //! Nothing that a message or a task does stops the worker.
 
 mod admit;
+#[cfg(unix)]
+mod child;
 mod consumer;
 mod control;
 mod execute;
@@ -16,6 +18,7 @@ mod moment;
 mod node;
 mod panics;
 mod patience;
+mod pool;
 mod refuse;
 mod request;
 mod requests;
@@ -30,10 +33,12 @@ use std::{num::NonZeroU32, sync::Arc, time::Duration};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+#[cfg(unix)]
+pub use self::child::ChildProcess;
 pub use self::control::{
     Answer, ArgumentType, Command, CommandError, CommandKind, Panel, Run, commands,
 };
-use self::{intake::Intake, node::Node, revoked::Revoked, slots::Slots};
+use self::{intake::Intake, node::Node, pool::Pool, revoked::Revoked, slots::Slots};
 use crate::{app::Celery, broker::Queue, config::WorkerPool, error::Error};
 
 /// What can be set on a worker. What is left out comes from the settings.
@@ -97,16 +102,17 @@ impl Worker {
     ///
     /// # Errors
     /// [`Error::Registry`] when the tasks of the program contradict each other, or take a `#[state]` that the app does not
-    /// have; [`Error::Call`] when a queue is
-    /// unknown, or none is left to consume.
+    /// have; [`Error::Call`] when a queue is unknown, or none is left to consume, or the system has no child processes
+    /// for a pool or a task that needs them.
     pub fn new(app: &Celery, options: WorkerOptions) -> Result<Self, Error> {
         app.registry()?.check_state(app.state_map())?;
         let config = &app.config().worker;
+        pool::check(config.pool, app.registry()?).map_err(Error::Call)?;
         let queues = choose_queues(app, options.queues, &options.exclude_queues)?;
         let cores = || std::thread::available_parallelism().map_or(1, usize::from);
         let concurrency = match config.pool {
             WorkerPool::Solo => 1,
-            WorkerPool::Async => {
+            WorkerPool::Async | WorkerPool::Prefork => {
                 options.concurrency.or(config.concurrency).unwrap_or_else(cores).max(1)
             }
         };
@@ -119,8 +125,10 @@ impl Worker {
             false => Some("worker"),
         };
         let events = app.events().dispatcher(hostname.as_str()).groups(groups);
+        let cold = CancellationToken::new();
         let node = Node {
             app: app.clone(),
+            pool: Pool::new(config, &hostname, concurrency, cold.clone()),
             hostname,
             began: Instant::now(),
             time_limit: options.time_limit.or(app.config().task.time_limit),
@@ -130,7 +138,7 @@ impl Worker {
             requests: Arc::default(),
             revoked: Revoked::default(),
             events,
-            cold: CancellationToken::new(),
+            cold,
         };
         Ok(Self { node: Arc::new(node), queues, heartbeat: options.heartbeat })
     }
@@ -158,13 +166,25 @@ impl Worker {
     /// Runs until it is asked to stop and has stopped. A lost connection is made anew.
     ///
     /// # Errors
-    /// When the broker cannot be reached at the start and the settings do not let it try again, or cannot be
+    /// When no child process of the pool can be started, or the broker cannot be reached at the start and the settings do not let it try again, or cannot be
     /// reached again after `broker_connection_max_retries`.
     ///
     /// # Cancel safety
     /// Dropping the future is a cold shutdown: messages that are not done with go back to their queues.
     pub async fn run(self, shutdown: Shutdown) -> Result<(), Error> {
+        #[cfg(unix)]
+        if ChildProcess::is_child() {
+            return match ChildProcess::claim_for(self.hostname()) {
+                Some(child) => child.serve(&self.node.app).await,
+                // Another worker of this program is the one whose child this is.
+                None => {
+                    shutdown.warm.cancelled().await;
+                    Ok(())
+                }
+            };
+        }
         panics::install_hook();
+        let _children = self.node.pool.open(self.concurrency(), shutdown.warm.clone());
         let background = CancellationToken::new();
         let _stop_background = background.clone().drop_guard();
         let control = self.node.app.config().worker.enable_remote_control.then(|| {
@@ -173,6 +193,7 @@ impl Worker {
         let events =
             tokio::spawn(heart::start(self.node.clone(), self.heartbeat, background.clone()));
         let ended = consumer::run(&self.node, &shutdown).await;
+        self.node.pool.close().await;
         background.cancel();
         // Its last words are few, and a broker that is away must not hold up the end.
         _ = tokio::time::timeout(Duration::from_secs(4), events).await;
@@ -180,7 +201,7 @@ impl Worker {
             // It removes its binding. A broker that is away must not hold up the end.
             _ = tokio::time::timeout(Duration::from_secs(2), control).await;
         }
-        ended
+        ended.and_then(|()| self.node.pool.failure().map_or(Ok(()), |why| Err(Error::Call(why))))
     }
 }
 

@@ -54,6 +54,22 @@ impl LogLevel {
     }
 }
 
+/// The process that logs.
+#[derive(Clone, Debug)]
+pub(super) struct Process {
+    /// Its name, as logs show it.
+    pub(super) name: String,
+    /// Its number in the names of files: 0 is the worker itself, and its children count from 1.
+    pub(super) number: usize,
+}
+
+impl Process {
+    /// The worker itself, and any other command.
+    pub(super) fn main() -> Self {
+        Self { name: "MainProcess".to_owned(), number: 0 }
+    }
+}
+
 /// Where logs go.
 #[derive(Debug)]
 pub(super) enum LogTo {
@@ -65,6 +81,7 @@ pub(super) enum LogTo {
 pub(super) fn for_worker(
     level: LogLevel,
     to: LogTo,
+    process: Process,
     wanted_color: Option<bool>,
     no_color: bool,
 ) -> Result<(), Failure> {
@@ -78,7 +95,7 @@ pub(super) fn for_worker(
             (BoxMakeWriter::new(Mutex::new(file)), false)
         }
     };
-    init(level, writer, !no_color && wanted_color.unwrap_or(is_terminal));
+    init(level, writer, process, !no_color && wanted_color.unwrap_or(is_terminal));
     Ok(())
 }
 
@@ -87,21 +104,23 @@ pub(super) fn for_clients(no_color: bool) {
     init(
         LogLevel::Warning,
         BoxMakeWriter::new(io::stderr),
+        Process::main(),
         !no_color && io::stderr().is_terminal(),
     );
 }
 
-fn init(level: LogLevel, writer: BoxMakeWriter, colors: bool) {
+fn init(level: LogLevel, writer: BoxMakeWriter, process: Process, colors: bool) {
     let filter =
         EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(level.directive()));
-    let logs =
-        tracing_subscriber::fmt().with_env_filter(filter).event_format(CeleryFormat { colors });
+    let format = CeleryFormat { process: process.name, colors };
+    let logs = tracing_subscriber::fmt().with_env_filter(filter).event_format(format);
     // It fails when the program has set up logs of its own, which are then the right ones.
     let _own = logs.with_writer(writer).try_init();
 }
 
 /// Celery's `worker_log_format`.
 struct CeleryFormat {
+    process: String,
     colors: bool,
 }
 
@@ -126,9 +145,10 @@ where
         event.record(&mut said);
         let now = clock::now().to_zoned(TimeZone::system());
         let line = format!(
-            "[{},{:03}: {level}/MainProcess] {}{}",
+            "[{},{:03}: {level}/{}] {}{}",
             now.strftime("%Y-%m-%d %H:%M:%S"),
             now.millisecond(),
+            self.process,
             said.message,
             said.rest
         );
@@ -203,7 +223,7 @@ mod tests {
     fn check(colors: bool, log: impl FnOnce(), expected: &str) {
         let buffer = Buffer::default();
         let subscriber = tracing_subscriber::fmt()
-            .event_format(CeleryFormat { colors })
+            .event_format(CeleryFormat { process: Process::main().name, colors })
             .with_writer(buffer.clone())
             .finish();
         tracing::subscriber::with_default(subscriber, log);

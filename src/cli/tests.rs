@@ -1,5 +1,5 @@
 use clap::{CommandFactory, error::ErrorKind};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::*;
 use crate::cli::output::python_str;
@@ -46,13 +46,13 @@ fn options_of_the_worker_have_celerys_names() {
 
 #[test]
 fn options_that_this_version_does_not_have_are_refused() {
-    for option in ["--autoscale=3,1", "--statedb=x", "--max-tasks-per-child=1"] {
+    for option in ["--autoscale=3,1", "--statedb=x"] {
         refused(&format!("celery worker {option}"), ErrorKind::UnknownArgument);
     }
     // What it never does can be asked of it, as unit files of other workers do.
     let without = "--without-gossip --without-mingle --without-heartbeat";
     assert!(parse(&format!("celery worker {without}")).is_ok());
-    for pool in ["prefork", "threads", "gevent"] {
+    for pool in ["eventlet", "gevent"] {
         refused(&format!("celery worker -P {pool}"), ErrorKind::InvalidValue);
     }
     refused("celery worker -c many", ErrorKind::ValueValidation);
@@ -171,9 +171,9 @@ async fn a_task_that_the_program_has_not_is_named_in_the_complaint() {
 #[tokio::test]
 async fn a_pool_of_the_settings_that_is_not_there_is_refused() {
     let build =
-        || Celery::builder("test").environment_from([]).set("worker_pool", "threads").build();
+        || Celery::builder("test").environment_from([]).set("worker_pool", "gevent").build();
     let failure = parse("celery -q worker").unwrap().try_run(build).await.unwrap_err();
-    assert!(failure.message.contains("there is no `threads`"), "{}", failure.message);
+    assert!(failure.message.contains("there is no `gevent`"), "{}", failure.message);
 }
 
 #[tokio::test]

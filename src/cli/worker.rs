@@ -1,6 +1,8 @@
 //! `worker`: runs tasks until it is told to stop.
 
 mod banner;
+#[cfg(unix)]
+pub(super) mod child;
 pub(super) mod platform;
 
 use std::{
@@ -12,6 +14,7 @@ use std::{
 
 use celery_core::{
     app::Celery,
+    value::Value,
     worker::{Heartbeat, Shutdown, Worker, WorkerOptions},
 };
 use clap::builder::FalseyValueParser;
@@ -20,7 +23,7 @@ use super::{
     Session,
     failure::Failure,
     inspect::seconds,
-    logging::{self, LogLevel, LogTo},
+    logging::{self, LogLevel, LogTo, Process},
     output::{Output, pluralize},
     pidfile::PidFile,
     signals::{Signal, Signals},
@@ -57,9 +60,15 @@ pub(super) struct Args {
     /// How many tasks run at once: a number, or `auto` for the number of CPUs.
     #[arg(short, long, value_name = "NUMBER", value_parser = concurrency, env = "CELERY_WORKER_CONCURRENCY")]
     concurrency: Option<Concurrency>,
-    /// How tasks are run: as many at once as the concurrency says, or one at a time, for debugging.
-    #[arg(short = 'P', long, value_parser = ["async", "solo"], env = "CELERY_WORKER_POOL")]
+    /// How tasks are run: inside the worker (`async`, or `threads`), in child processes (`prefork`), or one at a time.
+    #[arg(short = 'P', long, value_parser = ["async", "prefork", "solo", "threads"], env = "CELERY_WORKER_POOL")]
     pool: Option<String>,
+    /// After how many tasks a child process is replaced.
+    #[arg(long, value_name = "NUMBER", env = "CELERY_WORKER_MAX_TASKS_PER_CHILD")]
+    max_tasks_per_child: Option<u64>,
+    /// With how much memory, in KiB, a child process is replaced after its task.
+    #[arg(long, value_name = "KIB", env = "CELERY_WORKER_MAX_MEMORY_PER_CHILD")]
+    max_memory_per_child: Option<u64>,
     /// What is logged.
     #[arg(
         short,
@@ -126,9 +135,34 @@ enum Concurrency {
 }
 
 impl Args {
-    /// The pool that is asked for, which is a setting.
-    pub(super) fn pool(&self) -> Option<&str> {
-        self.pool.as_deref()
+    /// What is asked for that is a setting.
+    pub(super) fn settings(&self) -> Vec<(String, Value)> {
+        let pool = self.pool.as_deref().map(Value::from);
+        let asked = [
+            ("worker_pool", pool),
+            ("worker_max_tasks_per_child", self.max_tasks_per_child.map(Value::from)),
+            ("worker_max_memory_per_child", self.max_memory_per_child.map(Value::from)),
+        ];
+        asked.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?))).collect()
+    }
+
+    /// Sets up the logs of a process of the worker with that node name, unless the program sees to that itself.
+    fn set_up_logs(
+        &self,
+        app: &Celery,
+        node: &str,
+        process: Process,
+        no_color: bool,
+    ) -> Result<(), Failure> {
+        let config = &app.config().worker;
+        if !config.hijack_root_logger {
+            return Ok(());
+        }
+        let to = self.logfile.as_ref().map_or(LogTo::StandardError, |file| {
+            LogTo::File(PathBuf::from(platform::expand_node(file, node, process.number)))
+        });
+        let color = config.log_color.filter(|_| !no_color);
+        logging::for_worker(self.loglevel, to, process, color, no_color)
     }
 
     fn options(&self, node: &str) -> WorkerOptions {
@@ -163,16 +197,8 @@ pub(super) async fn run(
 ) -> Result<ExitCode, Failure> {
     let Session { app, output } = session;
     let node = Celery::node_name(args.hostname.as_deref().map(platform::expand_host).as_deref());
-    let path = |template: &String| PathBuf::from(platform::expand_node(template, &node));
-    if app.config().worker.hijack_root_logger {
-        let to = args.logfile.as_ref().map_or(LogTo::StandardError, |file| LogTo::File(path(file)));
-        logging::for_worker(
-            args.loglevel,
-            to,
-            app.config().worker.log_color.filter(|_| !no_color),
-            no_color,
-        )?;
-    }
+    args.set_up_logs(app, &node, Process::main(), no_color)?;
+    let path = |template: &String| PathBuf::from(platform::expand_node(template, &node, 0));
     if args.without_gossip || args.without_mingle {
         tracing::debug!("this worker takes no part in gossip and mingle in any case");
     }

@@ -4,7 +4,7 @@ use std::{path::Path, sync::Arc};
 
 use serde::Serialize;
 
-use super::{Celery, Inner, Origin, Overrides};
+use super::{Celery, Inner, Origin, Overrides, ProcessHooks};
 use crate::{
     codec::AcceptContent,
     config::{Config, ConfigError, ConfigLoader, ConfigSource, Problem, ServerUrl},
@@ -24,6 +24,7 @@ pub struct Builder {
     environment: Option<Vec<(String, String)>>,
     installed: InstalledApps,
     state: StateMap,
+    pub(super) processes: ProcessHooks,
 }
 
 impl std::fmt::Debug for Builder {
@@ -34,8 +35,14 @@ impl std::fmt::Debug for Builder {
 
 impl Builder {
     pub(super) fn new(name: String) -> Self {
-        let (installed, state) = (InstalledApps::default(), StateMap::default());
-        Self { name, loader: ConfigLoader::new(), environment: None, installed, state }
+        Self {
+            name,
+            loader: ConfigLoader::new(),
+            environment: None,
+            installed: InstalledApps::default(),
+            state: StateMap::default(),
+            processes: ProcessHooks::default(),
+        }
     }
 
     /// Takes the settings from anything that serializes to a map, such as a web project's settings.
@@ -160,6 +167,7 @@ impl Builder {
             annotations,
             installed: self.installed,
             state: self.state,
+            processes: self.processes,
             origin: Origin::of_this_process(),
             clock: Default::default(),
             registry: Default::default(),

@@ -38,6 +38,11 @@ impl Reader {
         parse(&setting.default_value()).expect("a test reads the default of every field")
     }
 
+    /// Whether any source gives the setting.
+    pub(super) fn is_given(&self, name: &str) -> bool {
+        self.givens.contains_key(name)
+    }
+
     /// Notes that a given value is wrong for a reason that the value alone does not show.
     pub(super) fn refuse(&mut self, name: &'static str, expected: String) {
         if let (Some(setting), Some(given)) = (settings::find(name), self.givens.get(name)) {

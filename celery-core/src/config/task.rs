@@ -53,6 +53,10 @@ pub struct TaskConfig {
     pub routes: Option<Value>,
     /// Whether an event tells of each task that is sent.
     pub send_sent_event: bool,
+    /// Whether a late acknowledged message goes back to its queue when the child process of its task died.
+    pub reject_on_worker_lost: bool,
+    /// Whether a task is retried when its child process died.
+    pub retry_on_worker_lost: bool,
     /// Serializer of message bodies.
     pub serializer: String,
     /// How long a task may run until it is asked to stop; `None` means without limit.
@@ -121,6 +125,10 @@ impl TaskConfig {
             repr_maxlevels: reader.read("task_repr_maxlevels", integer::<u32>) as usize,
             routes: reader.read("task_routes", optional(routes)),
             send_sent_event: reader.read("task_send_sent_event", boolean),
+            reject_on_worker_lost: reader
+                .read("task_reject_on_worker_lost", optional(boolean))
+                .unwrap_or_default(),
+            retry_on_worker_lost: reader.read("task_retry_on_worker_lost", boolean),
             serializer: reader.read("task_serializer", serializer),
             soft_time_limit: reader.read("task_soft_time_limit", limit),
             time_limit: reader.read("task_time_limit", limit),

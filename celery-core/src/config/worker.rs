@@ -31,6 +31,15 @@ pub struct WorkerConfig {
     pub pool: WorkerPool,
     /// Whether task events are sent from the start.
     pub send_task_events: bool,
+    /// Whether the command `pool_restart` is obeyed.
+    pub pool_restarts: bool,
+    /// How long a child process may take to start.
+    #[serde(serialize_with = "seconds")]
+    pub proc_alive_timeout: Duration,
+    /// After how many tasks a child process is replaced; `None` means any number.
+    pub max_tasks_per_child: Option<u64>,
+    /// With how many KiB of resident memory a child process is replaced; `None` means any number.
+    pub max_memory_per_child: Option<u64>,
 }
 
 /// How a worker runs its tasks.
@@ -38,29 +47,40 @@ pub struct WorkerConfig {
 #[serde(rename_all = "lowercase")]
 #[non_exhaustive]
 pub enum WorkerPool {
-    /// Async tasks on the runtime, blocking ones on its blocking threads: `async`.
-    ///
-    /// Celery's default, `prefork`, is read as this one: it asks for no particular pool, and nothing of ours
-    /// forks.
+    /// Async tasks on the runtime, blocking ones on its blocking threads: `async`, or `threads`.
     #[default]
     Async,
+    /// Each task in one of several child processes: `prefork`.
+    ///
+    /// It is Celery's default, but not ours: only who names it has it.
+    Prefork,
     /// One task at a time, for debugging: `solo`.
     Solo,
 }
 
 impl WorkerPool {
+    /// The pool's name.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Async => "async",
+            Self::Prefork => "prefork",
+            Self::Solo => "solo",
+        }
+    }
+
     /// Reads the pool's name, as the setting and the command line give it.
     ///
     /// # Examples
     /// ```
     /// use celery_core::config::WorkerPool;
     ///
-    /// assert_eq!(WorkerPool::parse("prefork"), Some(WorkerPool::Async));
+    /// assert_eq!(WorkerPool::parse("prefork"), Some(WorkerPool::Prefork));
     /// assert_eq!(WorkerPool::parse("gevent"), None);
     /// ```
     pub fn parse(name: &str) -> Option<Self> {
         match name {
-            "async" | "prefork" => Some(Self::Async),
+            "async" | "threads" => Some(Self::Async),
+            "prefork" => Some(Self::Prefork),
             "solo" => Some(Self::Solo),
             _ => None,
         }
@@ -81,14 +101,23 @@ impl WorkerConfig {
                 .read("worker_deduplicate_successful_tasks", boolean),
             hijack_root_logger: reader.read("worker_hijack_root_logger", boolean),
             log_color: reader.read("worker_log_color", optional(boolean)),
-            pool: reader.read("worker_pool", pool),
             send_task_events: reader.read("worker_send_task_events", boolean),
+            // What nobody named is not Celery's default.
+            pool: if reader.is_given("worker_pool") {
+                reader.read("worker_pool", pool)
+            } else {
+                WorkerPool::default()
+            },
+            pool_restarts: reader.read("worker_pool_restarts", boolean),
+            proc_alive_timeout: reader.read("worker_proc_alive_timeout", super::read::seconds),
+            max_tasks_per_child: reader.read("worker_max_tasks_per_child", positive::<u64>),
+            max_memory_per_child: reader.read("worker_max_memory_per_child", positive::<u64>),
         }
     }
 }
 
 fn pool(value: &Value) -> Parsed<WorkerPool> {
     value.as_str().and_then(WorkerPool::parse).ok_or_else(|| {
-        "`async` or `solo` (`prefork` is read as `async`, in which tasks that are no `async fn` run on threads; there is no `threads`, `gevent` or `eventlet` here)".to_owned()
+        "`async` (in which tasks that are no `async fn` run on threads), `prefork`, `solo` or `threads`; there is no `gevent` or `eventlet` here".to_owned()
     })
 }

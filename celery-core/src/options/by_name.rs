@@ -56,6 +56,11 @@ impl Options {
                 self.store_errors_even_if_ignored = Some(flag(value)?);
             }
             "track_started" => self.track_started = Some(flag(value)?),
+            "isolate" => self.isolate = flag(value)?,
+            "reject_on_worker_lost" => {
+                self.reject_on_worker_lost = optional(flag, value)?;
+            }
+            "retry_on_worker_lost" => self.retry_on_worker_lost = optional(flag, value)?,
             "trail" => self.trail = flag(value)?,
             "send_events" => self.send_events = flag(value)?,
             "shadow" => self.shadow = optional(text, value)?,
@@ -102,14 +107,17 @@ const NAMES: &[&str] = &[
     "exchange",
     "expires",
     "ignore_result",
+    "isolate",
     "max_retries",
     "priority",
     "queue",
     "rate_limit",
+    "reject_on_worker_lost",
     "resultrepr_maxsize",
     "retry_backoff",
     "retry_backoff_max",
     "retry_jitter",
+    "retry_on_worker_lost",
     "routing_key",
     "send_events",
     "serializer",

@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use super::{intake::Intake, requests::Requests, revoked::Revoked, slots::Slots};
+use super::{intake::Intake, pool::Pool, requests::Requests, revoked::Revoked, slots::Slots};
 use crate::{app::Celery, events::EventDispatcher, registry::Registry};
 
 /// What the parts of a worker share.
@@ -18,6 +18,7 @@ pub(super) struct Node {
     pub(super) soft_time_limit: Option<Duration>,
     pub(super) slots: Arc<Slots>,
     pub(super) intake: Intake,
+    pub(super) pool: Pool,
     pub(super) requests: Arc<Requests>,
     pub(super) revoked: Revoked,
     pub(super) events: EventDispatcher,

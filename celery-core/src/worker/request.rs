@@ -17,8 +17,7 @@ use super::{
     requests::Hold,
     settle::carry_out,
     slots::Slot,
-    trace::trace,
-    verdict::Outcome,
+    verdict::WhenLost,
 };
 use crate::{
     broker::{Delivery, Settlement},
@@ -109,6 +108,11 @@ impl Request {
             settle(delivery, Settlement::Ack).await;
             return;
         }
+        // Before the acknowledgement: a task for which there is no place is not lost.
+        let Ok(place) = node.pool.place(&task, slot).await else {
+            settle(delivery, Settlement::HandBack).await;
+            return;
+        };
         let late = if rules.acks_late {
             Some(delivery)
         } else {
@@ -119,11 +123,12 @@ impl Request {
             hold.acknowledge();
             None
         };
-        hold.begin(std::process::id());
+        let pid = place.pid();
+        hold.begin(pid);
         node.tell(&message, &Moment::Started);
         let context = Context::new(node.app.clone(), message, node.hostname.clone());
         if rules.tracks_started && rules.stores_result {
-            let meta = serde_json::json!({ "pid": std::process::id(), "hostname": node.hostname });
+            let meta = serde_json::json!({ "pid": pid, "hostname": node.hostname });
             let (app, request) = (&node.app, context.request());
             let stored = app.store_state(request, State::Started, meta, Vec::new(), &node.hostname);
             if let Err(error) = stored.await {
@@ -135,7 +140,8 @@ impl Request {
                 );
             }
         }
-        let traced = trace(&task, &context, rules.limits, slot, broken_off(&node, &hold)).await;
+        let how = (rules.limits, rules.when_lost);
+        let traced = place.run(&node, &task, &context, &hold, how).await;
         let settlement = carry_out(&node, &context, rules, traced).await;
         if let Some(delivery) = late {
             settle(delivery, settlement).await;
@@ -159,6 +165,7 @@ pub(super) struct Rules {
     pub(super) stores_result: bool,
     pub(super) stores_errors: bool,
     limits: Limits,
+    when_lost: WhenLost,
 }
 
 impl Rules {
@@ -200,6 +207,15 @@ impl Rules {
                 || options
                     .store_errors_even_if_ignored
                     .unwrap_or(config.task.store_errors_even_if_ignored),
+            when_lost: if options.retry_on_worker_lost.unwrap_or(config.task.retry_on_worker_lost) {
+                WhenLost::Retry
+            } else if acks_late
+                && options.reject_on_worker_lost.unwrap_or(config.task.reject_on_worker_lost)
+            {
+                WhenLost::Requeue
+            } else {
+                WhenLost::Fail
+            },
             limits: Limits {
                 hard: seconds(hard).or(options.time_limit).or(node.time_limit),
                 soft: seconds(soft).or(options.soft_time_limit).or(node.soft_time_limit),
@@ -218,14 +234,6 @@ fn admission(node: &Node, message: &TaskMessage) -> Admission {
         revoked: node.revoked.find(message),
     };
     admit(candidate, clock::now())
-}
-
-/// With which outcome a run is broken off, if it ever is.
-async fn broken_off(node: &Node, hold: &Hold) -> Outcome {
-    tokio::select! {
-        () = node.cold.cancelled() => Outcome::Cancelled,
-        signal = hold.termination() => Outcome::Terminated(signal),
-    }
 }
 
 async fn has_succeeded(node: &Node, id: &str) -> bool {

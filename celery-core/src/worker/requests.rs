@@ -114,6 +114,15 @@ impl Held {
         self.acknowledged.load(Ordering::Relaxed)
     }
 
+    /// Waits until it is asked to be terminated; returns the number of the signal. What was asked for earlier counts.
+    ///
+    /// # Cancel safety
+    /// Cancel safe.
+    pub(super) async fn termination(&self) -> i32 {
+        self.termination.asked.notified().await;
+        self.termination.signal.load(Ordering::Relaxed)
+    }
+
     /// Asks for the run to be terminated with the signal of that number: now, or else as soon as it begins.
     ///
     /// An `async` task is dropped at its next `await`, and the child process of a task is sent the signal. A function
@@ -131,13 +140,16 @@ impl Hold {
         *lock(&self.requests.begun).entry(self.held.task).or_default() += 1;
     }
 
-    /// Waits until it is asked to be terminated; returns the number of the signal. What was asked for earlier counts.
-    ///
-    /// # Cancel safety
-    /// Cancel safe.
-    pub(super) async fn termination(&self) -> i32 {
-        self.termination.asked.notified().await;
-        self.termination.signal.load(Ordering::Relaxed)
+    /// Notes that it goes on in another process than the one in which it was to begin.
+    pub(super) fn moves(&self, to: u32) {
+        if let Stage::Active { pid, .. } = &mut *lock(&self.held.stage) {
+            *pid = to;
+        }
+    }
+
+    /// The request.
+    pub(super) fn held(&self) -> Arc<Held> {
+        Arc::clone(&self.held)
     }
 
     /// Notes that its message has been acknowledged.

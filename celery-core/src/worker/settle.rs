@@ -129,7 +129,8 @@ async fn fail(
 ) -> Result<Settlement, Stopped> {
     let message = context.request();
     // A task that was stopped has no place of which a traceback could tell.
-    let traceback = (cause != Cause::TimeLimit).then(|| failure.traceback(&message.task));
+    let traceback = (!matches!(cause, Cause::TimeLimit | Cause::WorkerLost))
+        .then(|| failure.traceback(&message.task));
     let exception = &failure.exception;
     if rules.stores_errors {
         let children = context.children();
@@ -143,9 +144,11 @@ async fn fail(
     let (trace, expected) = (traceback.as_deref(), cause == Cause::Expected);
     node.tell(message, &Moment::Failed { exception, traceback: trace, expected });
     let settlement = match cause {
-        Cause::Error | Cause::Expected if !rules.acks_on_failure => Settlement::Reject,
+        Cause::Error | Cause::Expected | Cause::WorkerLost if !rules.acks_on_failure => {
+            Settlement::Reject
+        }
         Cause::TimeLimit if !rules.acks_on_timeout => Settlement::Requeue,
-        Cause::Error | Cause::Expected | Cause::TimeLimit => Settlement::Ack,
+        Cause::Error | Cause::Expected | Cause::TimeLimit | Cause::WorkerLost => Settlement::Ack,
     };
     if rules.acks_late && settlement != Settlement::Ack {
         let requeue = settlement == Settlement::Requeue;

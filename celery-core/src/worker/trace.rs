@@ -6,7 +6,7 @@ use tokio::time::Instant;
 
 use super::{
     execute::{self, Limits},
-    verdict::{self, Facts, Outcome, Verdict},
+    verdict::{self, Facts, Outcome, Verdict, WhenLost},
 };
 use crate::{clock, context::Context, protocol::TaskMessage, registry::Registration, repr};
 
@@ -36,17 +36,33 @@ pub(super) async fn trace(
 
 /// What follows from an outcome, by the options of the task.
 pub(super) fn decide(task: &Registration, message: &TaskMessage, outcome: Outcome) -> Verdict {
-    let exhausted = || {
-        let (args, kwargs) = task.shown(message);
-        let (args, kwargs) =
-            (repr::args(&args, &Default::default()), repr::kwargs(&kwargs, &Default::default()));
-        format!("Can't retry {}[{}] args:{args} kwargs:{kwargs}", message.task, message.id)
-    };
-    let facts = Facts {
-        options: &task.options,
-        retries: message.headers.retries,
-        now: clock::now(),
-        exhausted: &exhausted,
-    };
+    let exhausted = || exhausted(task, message);
+    let facts = facts(task, message, &exhausted);
     verdict::decide(outcome, facts, |full| fastrand::u64(0..=full))
+}
+
+/// What follows from the death of the child process, and `why` it died.
+pub(super) fn decide_lost(
+    task: &Registration,
+    message: &TaskMessage,
+    why: String,
+    when_lost: WhenLost,
+) -> Verdict {
+    verdict::decide_lost(why, when_lost, facts(task, message, &|| exhausted(task, message)))
+}
+
+fn facts<'a>(
+    task: &'a Registration,
+    message: &TaskMessage,
+    exhausted: &'a dyn Fn() -> String,
+) -> Facts<'a> {
+    let retries = message.headers.retries;
+    Facts { options: &task.options, retries, now: clock::now(), exhausted }
+}
+
+fn exhausted(task: &Registration, message: &TaskMessage) -> String {
+    let (args, kwargs) = task.shown(message);
+    let (args, kwargs) =
+        (repr::args(&args, &Default::default()), repr::kwargs(&kwargs, &Default::default()));
+    format!("Can't retry {}[{}] args:{args} kwargs:{kwargs}", message.task, message.id)
 }

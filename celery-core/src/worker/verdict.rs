@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
 
 use crate::{
     exception::Exception,
@@ -28,7 +29,7 @@ pub(super) enum Outcome {
 }
 
 /// What is to be done.
-#[derive(Debug)]
+#[derive(Debug, Serialize, Deserialize)]
 pub(super) enum Verdict {
     /// Store the value and go on with what follows.
     Succeed(Value),
@@ -47,7 +48,7 @@ pub(super) enum Verdict {
 }
 
 /// What a failure comes from, which decides whether a late message is acknowledged.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) enum Cause {
     /// The task's own error.
     Error,
@@ -55,10 +56,23 @@ pub(super) enum Cause {
     Expected,
     /// The hard time limit.
     TimeLimit,
+    /// The death of the child process.
+    WorkerLost,
+}
+
+/// What is to be done when the child process of a task dies.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum WhenLost {
+    /// The task failed.
+    Fail,
+    /// The message goes back to its queue.
+    Requeue,
+    /// The task is retried, as long as it may be.
+    Retry,
 }
 
 /// A retry.
-#[derive(Debug)]
+#[derive(Debug, Serialize, Deserialize)]
 pub(super) struct Again {
     pub(super) eta: Timestamp,
     pub(super) cause: Option<Failure>,
@@ -114,6 +128,19 @@ pub(super) fn decide(
     }
 }
 
+/// Decides what is to be done when the child process of a task has died, and `why`.
+pub(super) fn decide_lost(why: String, when_lost: WhenLost, facts: Facts<'_>) -> Verdict {
+    let failure = || Failure::new(Exception::new("WorkerLostError", "billiard.exceptions", why));
+    let is_exhausted = facts.options.max_retries.is_some_and(|limit| facts.retries >= limit);
+    match when_lost {
+        WhenLost::Retry if !is_exhausted => {
+            again(Retry { cause: Some(failure()), ..Retry::default() }, facts)
+        }
+        WhenLost::Requeue => Verdict::Reject(Reject::requeue(failure().exception.to_string())),
+        WhenLost::Fail | WhenLost::Retry => Verdict::Fail(failure(), Cause::WorkerLost),
+    }
+}
+
 fn retries_by_itself(failure: &Failure, options: &Options) -> bool {
     is_any(failure, options.autoretry_for) && !is_any(failure, options.dont_autoretry_for)
 }
@@ -152,11 +179,17 @@ mod tests {
 
     use super::*;
 
-    fn check(outcome: Outcome, options: Options, retries: u32) -> String {
+    fn facts(options: &Options, retries: u32) -> Facts<'_> {
         let now = Timestamp::from_second(1_000).unwrap();
-        let facts =
-            Facts { options: &options, retries, now, exhausted: &|| "Can't retry".to_owned() };
-        match decide(outcome, facts, |full| full) {
+        Facts { options, retries, now, exhausted: &|| "Can't retry".to_owned() }
+    }
+
+    fn check(outcome: Outcome, options: Options, retries: u32) -> String {
+        tell(decide(outcome, facts(&options, retries), |full| full))
+    }
+
+    fn tell(verdict: Verdict) -> String {
+        match verdict {
             Verdict::Succeed(value) => format!("succeed {value}"),
             Verdict::Fail(failure, cause) => format!("fail {} {cause:?}", failure.exception),
             Verdict::Retry(again) => format!("retry in {}", again.eta.as_second() - 1_000),
@@ -234,5 +267,18 @@ mod tests {
         assert_eq!(check(asked(), Options::new().unlimited_retries(true), 3_000), "retry in 180");
         let more = Outcome::Error(Retry::default().max_retries(9).countdown(1).into());
         assert_eq!(check(more, Options::new(), 8), "retry in 1");
+    }
+
+    #[test]
+    fn a_task_whose_child_died_fails_or_is_run_again_as_its_options_say() {
+        let check = |when_lost, retries, expected: &str| {
+            let options = Options::new().max_retries(2).default_retry_delay(7);
+            let verdict = decide_lost("gone".to_owned(), when_lost, facts(&options, retries));
+            assert_eq!(tell(verdict), expected);
+        };
+        check(WhenLost::Fail, 0, "fail WorkerLostError: gone WorkerLost");
+        check(WhenLost::Requeue, 2, "reject requeue=true");
+        check(WhenLost::Retry, 1, "retry in 7");
+        check(WhenLost::Retry, 2, "fail WorkerLostError: gone WorkerLost");
     }
 }

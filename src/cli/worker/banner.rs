@@ -4,7 +4,6 @@ use celery_core::{
     app::Celery,
     broker::{ExchangeKind, Queue},
     clock,
-    config::WorkerPool,
     error::Error,
     worker::Worker,
 };
@@ -36,7 +35,7 @@ pub(super) fn banner(app: &Celery, worker: &Worker) -> Result<String, Error> {
         .backend
         .as_ref()
         .map_or_else(|| "disabled://".to_owned(), ToString::to_string);
-    let pool = if config.worker.pool == WorkerPool::Solo { "solo" } else { "async" };
+    let pool = config.worker.pool.name();
     let now = clock::now().to_zoned(TimeZone::system()).strftime("%Y-%m-%d %H:%M:%S").to_string();
     let mut lines = vec![
         format!("{} v{} (rust)", worker.hostname(), env!("CARGO_PKG_VERSION")),

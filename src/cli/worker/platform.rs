@@ -37,8 +37,9 @@ pub(super) fn expand_host(template: &str) -> String {
 }
 
 /// A path with `%p` for the node name, `%n` for what is before its `@` and `%h` for what is after it, `%d` for the
-/// domain of that, and `%i` and `%I` for the number of the process: there is one process, so `0` and nothing.
-pub(super) fn expand_node(template: &str, node: &str) -> String {
+/// domain of that, and `%i` and `%I` for the number of the process: `0` and nothing for the worker itself, `1` and `-1`
+/// for the first of its children.
+pub(super) fn expand_node(template: &str, node: &str, process: usize) -> String {
     let (name, host) = node.split_once('@').unwrap_or((node, ""));
     let domain = host.split_once('.').map_or("", |(_, domain)| domain);
     expand(template, |letter| match letter {
@@ -46,8 +47,9 @@ pub(super) fn expand_node(template: &str, node: &str) -> String {
         'n' => Some(name.to_owned()),
         'h' => Some(host.to_owned()),
         'd' => Some(domain.to_owned()),
-        'i' => Some("0".to_owned()),
-        'I' => Some(String::new()),
+        'i' => Some(process.to_string()),
+        'I' if process == 0 => Some(String::new()),
+        'I' => Some(format!("-{process}")),
         _ => None,
     })
 }
@@ -85,12 +87,13 @@ mod tests {
     #[test]
     fn a_path_is_expanded_with_the_parts_of_the_node_name() {
         let check = |template: &str, expected: &str| {
-            assert_eq!(expand_node(template, "w1@box.example.org"), expected);
+            assert_eq!(expand_node(template, "w1@box.example.org", 0), expected);
         };
         check("/run/%n.pid", "/run/w1.pid");
         check("%p%I.log", "w1@box.example.org.log");
         check("%h-%d-%i", "box.example.org-example.org-0");
         check("100%%-%x-%", "100%-%x-%");
+        assert_eq!(expand_node("%n%I-%i.log", "w1@box", 2), "w1-2-2.log");
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! A worker as a process of its own: the settings come from the test that starts it, in the variable `FLEET_CONF`.
 
+mod hazards;
 mod tasks;
 
 use std::process::ExitCode;
@@ -14,7 +15,30 @@ fn app() -> Result<Celery, Error> {
     let app = Celery::builder("fleet").environment_from([]).config_from_object(&settings, "")?;
     match std::env::var("FLEET_STATE").as_deref() {
         Ok("none") => app.build(),
-        _ => app.state(Space::of(&settings)).build(),
+        _ => {
+            let space = Space::of(&settings);
+            let (starting, ending) = (space.clone(), space.clone());
+            app.state(space)
+                .state(hazards::BuiltIn(std::process::id()))
+                .worker_process_init(move |_| start(starting.clone()))
+                .worker_process_shutdown(move |_| {
+                    let space = ending.clone();
+                    async move { space.enter("shutdown").await }
+                })
+                .build()
+        }
+    }
+}
+
+/// Fails where a test wants to see a child that does not start.
+async fn start(space: Space) -> Result<(), std::io::Error> {
+    match std::env::var("FLEET_INIT").as_deref() {
+        Ok("fail") => Err(std::io::Error::other("no licence")),
+        Ok("hang") => std::future::pending().await,
+        _ => {
+            space.enter("init").await;
+            Ok(())
+        }
     }
 }
 

@@ -4,7 +4,7 @@ use celery::prelude::*;
 use peers::Space;
 
 #[shared_task(name = "fleet.add")]
-fn add(x: i64, y: i64) -> i64 {
+pub(crate) fn add(x: i64, y: i64) -> i64 {
     x + y
 }
 

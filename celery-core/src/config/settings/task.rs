@@ -62,11 +62,11 @@ pub(super) const TASK: &[Setting] = settings! {
     task_queue_max_priority, "CELERY_QUEUE_MAX_PRIORITY", Int = "null",
         refused("the highest priority is an argument of AMQP queues, and this version has no AMQP broker; on Redis \
                  priorities work without it");
-    task_reject_on_worker_lost, "CELERY_REJECT_ON_WORKER_LOST", Bool = "null", refused_except(&["true"],
-        "this version has no child processes to lose: when the worker itself dies, its late acknowledged messages are \
-         always delivered again, as with true");
+    task_reject_on_worker_lost, "CELERY_REJECT_ON_WORKER_LOST", Bool = "null",
+        used("a late acknowledged message goes back to its queue when the child process of its task died; when the \
+              worker itself dies it always does");
     task_retry_on_worker_lost, "CELERY_RETRY_ON_WORKER_LOST", Bool = "false",
-        refused("this version has no child processes whose loss it could answer with a retry");
+        used("a task is retried when its child process died, at most `max_retries` times");
     task_remote_tracebacks, "CELERY_REMOTE_TRACEBACKS", Bool = "false",
         refused("it makes Python raise errors with a foreign traceback; here the error of a task holds the traceback as \
                  text");

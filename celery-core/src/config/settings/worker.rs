@@ -2,8 +2,6 @@
 
 use super::{Setting, refused, refused_except, settings, used};
 
-const CHILDREN: &str =
-    "this version runs tasks inside the worker process, so there are no child processes";
 const LOG_LINES: &str = "the layout of log lines is not a setting here: give your program a `tracing` subscriber of \
     your own, with `worker_hijack_root_logger` false";
 const STDOUTS: &str =
@@ -39,17 +37,23 @@ pub(super) const WORKER: &[Setting] = settings! {
     worker_log_datefmt, "CELERYD_LOG_DATEFMT", Text = "null", refused(LOG_LINES);
     worker_log_format, "CELERYD_LOG_FORMAT", Text =
         r#""[%(asctime)s: %(levelname)s/%(processName)s] %(message)s""#, refused(LOG_LINES);
-    worker_lost_wait, "CELERYD_WORKER_LOST_WAIT", Float = "10.0", refused(CHILDREN);
-    worker_max_memory_per_child, "CELERYD_MAX_MEMORY_PER_CHILD", Int = "null", refused(CHILDREN);
-    worker_max_tasks_per_child, "CELERYD_MAX_TASKS_PER_CHILD", Int = "null", refused(CHILDREN);
+    worker_lost_wait, "CELERYD_WORKER_LOST_WAIT", Float = "10.0",
+        refused("what a child process said before it died is never late here, so there is nothing to wait for");
+    worker_max_memory_per_child, "CELERYD_MAX_MEMORY_PER_CHILD", Int = "null",
+        used("KiB of resident memory with which a child process is replaced after its task; null or 0 means any number");
+    worker_max_tasks_per_child, "CELERYD_MAX_TASKS_PER_CHILD", Int = "null",
+        used("tasks after which a child process is replaced; null or 0 means any number");
     worker_pool, "CELERYD_POOL", Text = r#""prefork""#,
-        used("how tasks run: `async` (the default here, also under Celery's name `prefork`) or `solo`");
+        used("how tasks run: `async`, which is the default here, `prefork` in child processes, or `solo` one at a time; \
+              `threads` is another name of `async`");
     worker_pool_putlocks, "CELERYD_POOL_PUTLOCKS", Bool = "true",
         refused("the pool never takes more tasks than its concurrency here");
     worker_pool_restarts, "CELERYD_POOL_RESTARTS", Bool = "false",
-        refused("this version has no `pool_restart` command: code that is compiled in is not loaded again");
-    worker_pool_start_method, "CELERYD_POOL_START_METHOD", Text = r#""fork""#, refused(CHILDREN);
-    worker_proc_alive_timeout, "CELERYD_PROC_ALIVE_TIMEOUT", Float = "4.0", refused(CHILDREN);
+        used("the command `pool_restart` is obeyed: it replaces the child processes");
+    worker_pool_start_method, "CELERYD_POOL_START_METHOD", Text = r#""fork""#, refused_except(&[r#""spawn""#],
+        "child processes are always the program started anew, which is Python's `spawn`");
+    worker_proc_alive_timeout, "CELERYD_PROC_ALIVE_TIMEOUT", Float = "4.0",
+        used("seconds that a child process may take to start, `worker_process_init` included");
     worker_prefetch_multiplier, "CELERYD_PREFETCH_MULTIPLIER", Int = "4",
         used("messages that a worker holds, as a multiple of its concurrency; 0 means no limit");
     worker_eta_task_limit, "CELERYD_ETA_TASK_LIMIT", Int = "null",

@@ -105,15 +105,20 @@ fn a_retry_policy_is_given_as_a_whole() {
 }
 
 #[test]
-fn celerys_default_pool_is_ours_and_the_pools_that_are_not_here_are_refused() {
-    let pools =
-        [("prefork", WorkerPool::Async), ("async", WorkerPool::Async), ("solo", WorkerPool::Solo)];
+fn child_processes_are_for_those_who_name_them_and_the_pools_that_are_not_here_are_refused() {
+    assert_eq!(load(&json!({})).unwrap().worker.pool, WorkerPool::Async);
+    let pools = [
+        ("prefork", WorkerPool::Prefork),
+        ("async", WorkerPool::Async),
+        ("threads", WorkerPool::Async),
+        ("solo", WorkerPool::Solo),
+    ];
     for (name, pool) in pools {
         assert_eq!(load(&json!({ "worker_pool": name })).unwrap().worker.pool, pool);
     }
-    for name in ["threads", "gevent", "eventlet"] {
+    for name in ["gevent", "eventlet"] {
         let error = complaint("worker_pool", &json!(name));
-        assert!(error.contains("there is no `threads`, `gevent` or `eventlet` here"), "{error}");
+        assert!(error.contains("there is no `gevent` or `eventlet` here"), "{error}");
     }
 }
 

@@ -1,5 +1,6 @@
 //! Workers as processes of their own: what kills them, what asks them, and what they leave behind.
 
+mod children;
 mod command_line;
 mod harness;
 mod state;

@@ -10,7 +10,6 @@ use crate::{
     app::Celery,
     arguments::Bound,
     value::{Map, Value, number, to_value},
-    worker::node::Node,
 };
 
 /// All that Celery tells of a worker, in its shape.
@@ -23,24 +22,11 @@ pub(in super::super) async fn stats(panel: &Panel, _: Bound) -> Answer {
         "pid": std::process::id(),
         "clock": node.app.clock().value().to_string(),
         "uptime": node.began.elapsed().as_secs(),
-        "pool": pool(node),
+        "pool": node.pool_info(),
         "broker": broker(&node.app),
         "prefetch_count": node.intake.now().prefetch.map_or(0, std::num::NonZeroU32::get),
         "rusage": rusage().unwrap_or_else(|| "N/A".into()),
     })))
-}
-
-fn pool(node: &Node) -> Value {
-    let pool = to_value(&node.app.config().worker.pool).unwrap_or_default();
-    json!({
-        "implementation": format!("celery_core.worker:{}", pool.as_str().unwrap_or_default()),
-        "max-concurrency": node.slots.count(),
-        "processes": [std::process::id()],
-        "max-tasks-per-child": "N/A",
-        "put-guarded-by-semaphore": true,
-        "timeouts": [seconds(node.soft_time_limit), seconds(node.time_limit)],
-        "writes": "N/A",
-    })
 }
 
 /// A time in seconds; zero is none.

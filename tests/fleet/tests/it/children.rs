@@ -1,0 +1,282 @@
+//! Child processes: what kills one costs its task and nothing else, and none is left behind.
+
+use std::{collections::HashSet, fs};
+
+use celery::{AsyncResult, Celery, Error};
+use peers::{Process, Space};
+use serde_json::{Value, json};
+
+use crate::harness::{call, command, worker};
+
+/// A worker with child processes.
+async fn prefork(space: &Space, arguments: &[&str]) -> Process {
+    worker(space, &[&["-P", "prefork"], arguments].concat()).await
+}
+
+fn space() -> Space {
+    // The machine may be busy with other tests.
+    Space::new().with("worker_proc_alive_timeout", 30)
+}
+
+/// The processes in the group of that one, itself not among them: its children, dead ones that nobody has reaped too.
+fn children(of: &Process) -> HashSet<u32> {
+    group(of, &["R", "S", "D", "T", "Z"])
+}
+
+/// Those of the group that are in one of these states.
+fn group(of: &Process, states: &[&str]) -> HashSet<u32> {
+    let leader = of.id();
+    let ids = fs::read_dir("/proc").expect("Linux has it").filter_map(|entry| {
+        let id: u32 = entry.ok()?.file_name().to_str()?.parse().ok()?;
+        let stat = fs::read_to_string(format!("/proc/{id}/stat")).ok()?;
+        // The name of the program, which is before it, may hold anything.
+        let fields: Vec<_> = stat.rsplit_once(')')?.1.split_whitespace().collect();
+        let is_one = fields[2] == leader.to_string() && id != leader;
+        (is_one && states.contains(&fields[0])).then_some(id)
+    });
+    ids.collect()
+}
+
+/// The id of the process that runs the task.
+async fn pid(app: &Celery, task: &str, args: Value) -> u32 {
+    let pid = call(app, task, args).await.get().await.expect("the task succeeds");
+    u32::try_from(pid.as_u64().expect("a process id")).expect("of 32 bits")
+}
+
+/// What the task failed with: its type and its message.
+async fn failure(result: &AsyncResult<Value>) -> (String, String) {
+    let error = result.get().await.expect_err("the task fails");
+    let Error::Task { exception, .. } = &error else { panic!("{error:?}") };
+    (exception.exc_type.clone(), exception.message())
+}
+
+#[tokio::test]
+async fn a_task_runs_in_a_child_that_builds_its_own_state() {
+    let space = space();
+    let app = space.app();
+    let worker = prefork(&space, &["-c", "2"]).await;
+    let built = call(&app, "fleet.builder", json!([])).await.get().await.expect("it succeeds");
+    assert_eq!(built[0], built[1]);
+    assert_ne!(built[0], json!(worker.id()));
+    let running = children(&worker);
+    assert_eq!(running.len(), 2);
+    assert!(running.contains(&u32::try_from(built[0].as_u64().expect("an id")).expect("it fits")));
+    assert!(worker.stop().await.success());
+}
+
+#[tokio::test]
+async fn whatever_kills_a_child_costs_its_task_alone() {
+    let space = space();
+    let app = space.app();
+    let worker = prefork(&space, &["-c", "2"]).await;
+    let other = call(&app, "fleet.hold", json!(["gate"])).await;
+    space.entered("gate").await;
+    let ends = [
+        ("KILL", "signal 9 (SIGKILL)"),
+        ("SEGV", "signal 11 (SIGSEGV)"),
+        ("abort", "signal 6 (SIGABRT)"),
+        ("memory", "signal 6 (SIGABRT)"),
+        ("exit", "exitcode 3"),
+    ];
+    for (job, (how, told)) in (1..).zip(ends) {
+        let result = call(&app, "fleet.die", json!([how])).await;
+        let message = format!("Worker exited prematurely: {told} Job: {job}.");
+        assert_eq!(failure(&result).await, ("WorkerLostError".to_owned(), message));
+    }
+    space.open("gate").await;
+    assert_eq!(other.get().await.expect("it is unharmed"), json!("gate"));
+    assert_eq!(call(&app, "fleet.add", json!([1, 2])).await.get().await.expect("it runs"), 3);
+    let mut worker = worker;
+    worker.signal("TERM").await;
+    assert!(worker.ended().await.success());
+    assert!(worker.log().contains("exited with 'signal 9 (SIGKILL)'"));
+}
+
+#[tokio::test]
+async fn the_hard_limit_kills_a_child_that_never_awaits() {
+    let space = space();
+    let app = space.app();
+    let worker = prefork(&space, &["-c", "2"]).await;
+    let other = call(&app, "fleet.hold", json!(["gate"])).await;
+    space.entered("gate").await;
+    let spinning = app.send_task("fleet.spin").args(("spin",)).time_limit(2).send().await;
+    let spinning = spinning.expect("it is published").typed();
+    space.entered("spin").await;
+    assert_eq!(failure(&spinning).await, ("TimeLimitExceeded".to_owned(), "2".to_owned()));
+    space.open("gate").await;
+    other.get().await.expect("it is unharmed");
+    call(&app, "fleet.add", json!([1, 2])).await.get().await.expect("there is a new child");
+    assert!(worker.stop().await.success());
+}
+
+#[tokio::test]
+async fn the_soft_limit_reaches_a_task_in_its_child() {
+    let space = space();
+    let app = space.app();
+    let worker = prefork(&space, &["-c", "1"]).await;
+    let told = app.send_task("fleet.listen").soft_time_limit(1).send().await.expect("published");
+    let told: AsyncResult<Value> = told.typed();
+    assert_eq!(told.get().await.expect("it ends"), json!("the soft time limit was exceeded"));
+    assert!(worker.stop().await.success());
+}
+
+#[tokio::test]
+async fn a_panic_in_a_child_is_a_failure_like_any_other() {
+    let space = space();
+    let app = space.app();
+    let worker = prefork(&space, &["-c", "1"]).await;
+    let before = pid(&app, "fleet.pid", json!([])).await;
+    let result = call(&app, "fleet.die", json!(["panic"])).await;
+    assert_eq!(failure(&result).await, ("Panic".to_owned(), "as it was told".to_owned()));
+    assert_eq!(pid(&app, "fleet.pid", json!([])).await, before);
+    assert!(worker.stop().await.success());
+}
+
+#[tokio::test]
+async fn a_task_in_a_child_ends_in_every_way_that_a_task_can_end() {
+    let space = space();
+    let app = space.app();
+    let worker = prefork(&space, &["-c", "1"]).await;
+    let end = async |how: &str| call(&app, "fleet.end", json!([how])).await;
+    assert_eq!(end("retry").await.get().await.expect("it is retried"), json!("retried"));
+    assert_eq!(failure(&end("odd").await).await, ("Error".to_owned(), "odd".to_owned()));
+    assert_eq!(failure(&end("reject").await).await.0, "Reject");
+    let ignored = end("ignore").await;
+    worker.says(&format!("fleet.end[{}] ignored", ignored.id())).await;
+    assert_eq!(ignored.state().await.expect("Redis answers").as_str(), "PENDING");
+    // Only the child has the error itself, by whose type it is retried.
+    let again = call(&app, "fleet.again", json!(["none"])).await;
+    assert_eq!(again.get().await.expect("it is retried"), 7);
+    assert!(worker.stop().await.success());
+}
+
+#[tokio::test]
+async fn a_task_in_a_child_publishes_and_tells_of_itself() {
+    let space = space();
+    let app = space.app();
+    let worker = prefork(&space, &["-c", "2"]).await;
+    let result = call(&app, "fleet.delegate", json!(["gate"])).await;
+    space.entered("gate").await;
+    assert_eq!(result.state().await.expect("Redis answers").as_str(), "PROGRESS");
+    space.open("gate").await;
+    let sent = result.get().await.expect("it succeeds");
+    let sent: AsyncResult<i64> = AsyncResult::new(&app, sent.as_str().expect("an id"));
+    assert_eq!(sent.get().await.expect("it runs"), 42);
+    let backend = app.backend().await.expect("Redis answers");
+    let stored = backend.get(result.id()).await.expect("Redis answers").expect("it is stored");
+    assert_eq!(stored.children, Some(vec![json!([[sent.id(), null], null])]));
+    assert!(worker.stop().await.success());
+}
+
+#[tokio::test]
+async fn a_message_whose_child_died_is_put_back_or_retried_as_its_task_says() {
+    let space = space();
+    let app = space.app();
+    let worker = prefork(&space, &["-c", "1"]).await;
+    let runs = async |task: &str, args: Value| {
+        let _: u64 = space.redis("DEL", &["{}runs"]).await;
+        call(&app, task, args).await
+    };
+    let once = runs("fleet.die_once", json!(["KILL"])).await;
+    assert_eq!(once.get().await.expect("the second run returns"), 2);
+    let retried = runs("fleet.die_and_retry", json!([1])).await;
+    assert_eq!(retried.get().await.expect("the retry returns"), 2);
+    let lost = runs("fleet.die_and_retry", json!([9])).await;
+    assert_eq!(failure(&lost).await.0, "WorkerLostError");
+    assert!(worker.stop().await.success());
+}
+
+#[tokio::test]
+async fn a_child_is_replaced_after_so_many_tasks_or_with_so_much_memory() {
+    let space = space();
+    let app = space.app();
+    let first = prefork(&space, &["-c", "1", "--max-tasks-per-child", "2"]).await;
+    let mut pids = Vec::new();
+    for _ in 0..5 {
+        pids.push(pid(&app, "fleet.pid", json!([])).await);
+    }
+    assert_eq!((pids[0], pids[2]), (pids[1], pids[3]));
+    assert_eq!(HashSet::<u32>::from_iter(pids).len(), 3);
+    assert!(first.stop().await.success());
+    let second = prefork(&space, &["-c", "1", "--max-memory-per-child", "100000"]).await;
+    let before = pid(&app, "fleet.pid", json!([])).await;
+    assert_eq!(pid(&app, "fleet.eat", json!([1])).await, before);
+    assert_eq!(pid(&app, "fleet.eat", json!([200])).await, before);
+    second.says("child process exiting after exceeding memory limit").await;
+    assert_ne!(pid(&app, "fleet.pid", json!([])).await, before);
+    assert!(second.stop().await.success());
+}
+
+#[tokio::test]
+async fn one_task_may_have_a_child_of_its_own_in_any_pool() {
+    let space = space();
+    let app = space.app();
+    let worker = worker(&space, &["-c", "1"]).await;
+    assert_eq!(children(&worker).len(), 0);
+    assert_eq!(pid(&app, "fleet.pid", json!([])).await, worker.id());
+    let isolated = pid(&app, "fleet.isolated", json!([])).await;
+    assert_eq!(children(&worker), HashSet::from([isolated]));
+    assert_eq!(pid(&app, "fleet.isolated", json!([])).await, isolated);
+    let lost = call(&app, "fleet.isolated_abort", json!([])).await;
+    assert_eq!(failure(&lost).await.0, "WorkerLostError");
+    assert_ne!(pid(&app, "fleet.isolated", json!([])).await, isolated);
+    assert_eq!(pid(&app, "fleet.pid", json!([])).await, worker.id());
+    assert!(worker.stop().await.success());
+}
+
+#[tokio::test]
+async fn no_child_outlives_a_worker_that_is_killed() {
+    let space = space();
+    let app = space.app();
+    let mut worker = prefork(&space, &["-c", "3"]).await;
+    call(&app, "fleet.spin", json!(["spin"])).await;
+    call(&app, "fleet.hold", json!(["gate"])).await;
+    space.entered("spin").await;
+    space.entered("gate").await;
+    assert_eq!(children(&worker).len(), 3);
+    worker.signal("KILL").await;
+    // Its output ends when nobody is left who could write there.
+    worker.ended().await;
+    // The dead are whose they are now, and may not have been reaped yet.
+    assert_eq!(group(&worker, &["R", "S", "D", "T"]), HashSet::new());
+}
+
+#[tokio::test]
+async fn an_idle_child_that_is_killed_is_replaced_and_reaped() {
+    let space = space();
+    let app = space.app();
+    let worker = prefork(&space, &["-c", "1"]).await;
+    let before = pid(&app, "fleet.pid", json!([])).await;
+    peers::run(tokio::process::Command::new("kill").args(["-KILL", &before.to_string()])).await;
+    worker.says("exited with 'signal 9 (SIGKILL)'").await;
+    let after = pid(&app, "fleet.pid", json!([])).await;
+    assert_eq!(children(&worker), HashSet::from([after]));
+    assert_ne!(after, before);
+    assert!(worker.stop().await.success());
+}
+
+#[tokio::test]
+async fn a_child_begins_and_ends_with_the_hooks_of_its_app() {
+    let space = space();
+    let worker = prefork(&space, &["-c", "2"]).await;
+    space.entered("init").await;
+    space.entered("init").await;
+    assert!(worker.stop().await.success());
+    space.entered("shutdown").await;
+    space.entered("shutdown").await;
+}
+
+#[tokio::test]
+async fn a_worker_whose_children_cannot_start_stops_and_says_why() {
+    for (how, why) in [
+        ("fail", "`worker_process_init` failed: no licence"),
+        ("hang", "it did not report in within 500ms"),
+    ] {
+        let space = Space::new().with("worker_proc_alive_timeout", 0.5);
+        let line = ["worker", "-l", "INFO", "-P", "prefork", "-c", "2"];
+        let mut worker = Process::start(command(&space, &line).env("FLEET_INIT", how));
+        assert_eq!(worker.ended().await.code(), Some(1));
+        let log = worker.log();
+        assert!(log.contains(&format!("no child process can be started: {why}")), "{log}");
+    }
+}
