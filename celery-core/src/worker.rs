@@ -84,8 +84,11 @@ impl Default for Heartbeat {
 pub struct Shutdown {
     /// Takes no more messages, hands back those that have not begun, and waits for the tasks that run.
     pub warm: CancellationToken,
-    /// Stops waiting: tasks that are acknowledged late are stopped and handed back, the others are lost.
+    /// Stops waiting, after `worker_soft_shutdown_timeout`: tasks that are acknowledged late are stopped and handed back,
+    /// the others are lost.
     pub cold: CancellationToken,
+    /// Does not wait for that time either.
+    pub now: CancellationToken,
 }
 
 /// A worker that is ready to run.

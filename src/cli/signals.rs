@@ -1,6 +1,6 @@
 //! The signals that stop a worker. Nothing else in the project listens to any.
 
-use std::io;
+use std::io::{self, IsTerminal};
 
 /// A signal that asks a worker to stop.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -11,6 +11,8 @@ pub(super) enum Signal {
     Interrupt,
     /// SIGQUIT.
     Quit,
+    /// SIGHUP, where standard output is no terminal: one that is closed is to end the worker, as it does any program.
+    Hangup,
 }
 
 /// Listens to the signals. From then on they do not end the process by themselves.
@@ -20,6 +22,7 @@ pub(super) struct Signals {
     terminate: tokio::signal::unix::Signal,
     interrupt: tokio::signal::unix::Signal,
     quit: tokio::signal::unix::Signal,
+    hangup: Option<tokio::signal::unix::Signal>,
 }
 
 #[cfg(unix)]
@@ -30,15 +33,27 @@ impl Signals {
             terminate: signal(SignalKind::terminate())?,
             interrupt: signal(SignalKind::interrupt())?,
             quit: signal(SignalKind::quit())?,
+            hangup: if io::stdout().is_terminal() {
+                None
+            } else {
+                Some(signal(SignalKind::hangup())?)
+            },
         })
     }
 
     /// Waits for the next one.
     pub(super) async fn next(&mut self) -> Signal {
+        let hangup = async {
+            match &mut self.hangup {
+                Some(hangup) => hangup.recv().await,
+                None => std::future::pending().await,
+            }
+        };
         tokio::select! {
             Some(()) = self.terminate.recv() => Signal::Terminate,
             Some(()) = self.interrupt.recv() => Signal::Interrupt,
             Some(()) = self.quit.recv() => Signal::Quit,
+            Some(()) = hangup => Signal::Hangup,
             // The listeners end with the runtime, and so does who waits here.
             else => std::future::pending().await,
         }

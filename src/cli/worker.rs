@@ -4,6 +4,8 @@ mod banner;
 #[cfg(unix)]
 pub(super) mod child;
 pub(super) mod platform;
+mod restart;
+mod stopping;
 
 use std::{
     io::{self, Write},
@@ -19,6 +21,7 @@ use celery_core::{
 };
 use clap::builder::FalseyValueParser;
 
+use self::stopping::{Stage, Stopping};
 use super::{
     Session,
     failure::Failure,
@@ -26,12 +29,12 @@ use super::{
     logging::{self, LogLevel, LogTo, Process},
     output::{Output, pluralize},
     pidfile::PidFile,
-    signals::{Signal, Signals},
+    signals::Signals,
 };
 
 /// Runs tasks until it is told to stop.
 ///
-/// SIGTERM and Ctrl-C let the tasks that run end; a second one, or SIGQUIT, does not.
+/// SIGTERM and Ctrl-C let the tasks that run end; a second Ctrl-C, or SIGQUIT, does not. SIGHUP restarts it.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
     /// The node name, such as `w1@%h`. Expands %h (host name), %n (its name) and %d (its domain).
@@ -203,7 +206,7 @@ pub(super) async fn run(
         tracing::debug!("this worker takes no part in gossip and mingle in any case");
     }
     let worker = Worker::new(app, args.options(&node))?;
-    let _pidfile = args.pidfile.as_ref().map(|file| PidFile::create(path(file))).transpose()?;
+    let pidfile = args.pidfile.as_ref().map(|file| PidFile::create(path(file))).transpose()?;
     if args.purge {
         purge(app, &worker, *output).await?;
     }
@@ -217,43 +220,38 @@ pub(super) async fn run(
             "this program has no tasks: write `#[shared_task]` on a function; for those of other crates, build the app with `.autodiscover_tasks(celery::installed_apps!())`"
         );
     }
-    let code = serve(worker, *output).await?;
+    let stopping = serve(worker, *output).await?;
     app.close().await?;
-    Ok(code)
+    if stopping.restarts {
+        drop(pidfile);
+        return Err(restart::restart());
+    }
+    Ok(if stopping.is_success { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
 /// Runs the worker, and passes on what signals ask of it.
-async fn serve(worker: Worker, output: Output) -> Result<ExitCode, Failure> {
+async fn serve(worker: Worker, output: Output) -> Result<Stopping, Failure> {
     let mut signals = Signals::listen()?;
     let shutdown = Shutdown::default();
     let mut running = Box::pin(worker.run(shutdown.clone()));
-    let mut code = ExitCode::SUCCESS;
+    let mut stopping =
+        Stopping::new(std::env::var("REMAP_SIGTERM").is_ok_and(|to| to == "SIGQUIT"));
     loop {
         let signal = tokio::select! {
-            done = &mut running => return done.map(|()| code).map_err(Failure::from),
+            done = &mut running => return done.map(|()| stopping).map_err(Failure::from),
             signal = signals.next() => signal,
         };
-        let (is_warm, is_cold) = (shutdown.warm.is_cancelled(), shutdown.cold.is_cancelled());
-        if is_cold {
+        stopping.on(signal).iter().for_each(|words| say(output, words));
+        if stopping.restarts && !shutdown.warm.is_cancelled() {
+            say(output, &format!("Restarting celery worker ({})", restart::shown()));
+        }
+        match stopping.stage {
+            Stage::Running => {}
+            Stage::Warm => shutdown.warm.cancel(),
+            Stage::Cold => shutdown.cold.cancel(),
+            Stage::Now => shutdown.now.cancel(),
             // Dropping the worker hands back what it holds.
-            return Ok(ExitCode::FAILURE);
-        }
-        if signal == Signal::Interrupt && !is_warm {
-            say(
-                output,
-                "worker: Hitting Ctrl+C again will initiate cold shutdown, terminating all running tasks!",
-            );
-        }
-        if signal == Signal::Quit || is_warm {
-            say(output, "worker: Cold shutdown (MainProcess)");
-            shutdown.cold.cancel();
-        } else {
-            say(output, "worker: Warm shutdown (MainProcess)");
-        }
-        shutdown.warm.cancel();
-        // As Celery's: only a shutdown that was asked for by SIGTERM alone is a success.
-        if signal != Signal::Terminate || is_warm {
-            code = ExitCode::FAILURE;
+            Stage::Gone => return Ok(stopping),
         }
     }
 }

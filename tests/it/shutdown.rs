@@ -76,6 +76,36 @@ async fn a_soft_shutdown_gives_what_runs_some_time_first() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn the_wait_of_a_soft_shutdown_can_be_ended() {
+    let circle = Circle::with(json!({"worker_soft_shutdown_timeout": 30}));
+    let mut worker = busy(&circle).await;
+    let start = Instant::now();
+    worker.shutdown.cold.cancel();
+    tokio::time::advance(Duration::from_secs(10)).await;
+    worker.shutdown.now.cancel();
+    worker.ended().await.unwrap();
+    assert_eq!(start.elapsed().as_secs(), 10);
+    assert_eq!(circle.probe.notes(), ["begin running", "dropped running"]);
+    assert_eq!(circle.waiting("celery").await, 7);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_soft_shutdown_takes_its_time_on_idle_if_it_is_told_to() {
+    let soft = json!({"worker_soft_shutdown_timeout": 30});
+    let on_idle =
+        json!({"worker_soft_shutdown_timeout": 30, "worker_enable_soft_shutdown_on_idle": true});
+    for (settings, cold, took) in [(&soft, true, 0), (&on_idle, true, 30), (&on_idle, false, 0)] {
+        let circle = Circle::with(settings.clone());
+        let mut worker = circle.worker();
+        circle.done(Add::s(1, 1)).await;
+        let start = Instant::now();
+        if cold { &worker.shutdown.cold } else { &worker.shutdown.warm }.cancel();
+        worker.ended().await.unwrap();
+        assert_eq!(start.elapsed().as_secs(), took, "{settings}, cold: {cold}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn an_idle_worker_stops_at_once() {
     let circle = Circle::new();
     let worker = circle.worker();

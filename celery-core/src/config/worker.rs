@@ -19,6 +19,8 @@ pub struct WorkerConfig {
     /// What running tasks get between the warm and the cold shutdown; zero means no soft shutdown.
     #[serde(serialize_with = "seconds")]
     pub soft_shutdown_timeout: Duration,
+    /// Whether that time passes also when nothing runs.
+    pub enable_soft_shutdown_on_idle: bool,
     /// Whether the worker answers control commands.
     pub enable_remote_control: bool,
     /// Whether a redelivered `acks_late` task whose result is SUCCESS already is skipped.
@@ -96,6 +98,8 @@ impl WorkerConfig {
             prefetch_multiplier: reader.read("worker_prefetch_multiplier", integer),
             soft_shutdown_timeout: reader
                 .read("worker_soft_shutdown_timeout", super::read::seconds),
+            enable_soft_shutdown_on_idle: reader
+                .read("worker_enable_soft_shutdown_on_idle", boolean),
             enable_remote_control: reader.read("worker_enable_remote_control", boolean),
             deduplicate_successful_tasks: reader
                 .read("worker_deduplicate_successful_tasks", boolean),

@@ -135,26 +135,39 @@ impl Work<'_> {
     /// Hands back what has not begun, and waits for the rest, unless the worker is to stop at once.
     async fn finish(mut self, shutdown: &Shutdown) {
         self.give_up_waiting();
-        let grace = self.node.app.config().worker.soft_shutdown_timeout;
-        let cold = async {
-            shutdown.cold.cancelled().await;
-            sleep(grace).await;
-        };
+        let node = Arc::clone(self.node);
+        let on_idle = node.app.config().worker.enable_soft_shutdown_on_idle;
+        let cold = soft_shutdown(&node, shutdown);
         tokio::pin!(cold);
-        let mut cold_passed = false;
         loop {
+            let waits_on_idle =
+                on_idle && shutdown.cold.is_cancelled() && !node.cold.is_cancelled();
+            if self.running.is_empty() && !waits_on_idle {
+                return;
+            }
             tokio::select! {
                 biased;
-                done = self.running.join_next() => match done {
-                    Some(done) => log_if_lost(done),
-                    None => return,
-                },
-                () = &mut cold, if !cold_passed => {
-                    cold_passed = true;
-                    self.node.cold.cancel();
-                }
+                Some(done) = self.running.join_next() => log_if_lost(done),
+                () = &mut cold, if !node.cold.is_cancelled() => node.cold.cancel(),
             }
         }
+    }
+}
+
+/// Waits until what runs has had its time.
+async fn soft_shutdown(node: &Node, shutdown: &Shutdown) {
+    tokio::select! {
+        () = shutdown.cold.cancelled() => {}
+        () = shutdown.now.cancelled() => return,
+    }
+    let config = &node.app.config().worker;
+    let grace = config.soft_shutdown_timeout;
+    if !grace.is_zero() && (node.requests.active() > 0 || config.enable_soft_shutdown_on_idle) {
+        tracing::warn!(target: "celery::worker", "Initiating Soft Shutdown, terminating in {} seconds", grace.as_secs_f64());
+    }
+    tokio::select! {
+        () = sleep(grace) => {}
+        () = shutdown.now.cancelled() => {}
     }
 }
 
@@ -162,6 +175,7 @@ async fn stopping(shutdown: &Shutdown) {
     tokio::select! {
         () = shutdown.warm.cancelled() => {}
         () = shutdown.cold.cancelled() => {}
+        () = shutdown.now.cancelled() => {}
     }
 }
 

@@ -15,9 +15,9 @@ pub(super) const WORKER: &[Setting] = settings! {
         "CELERYD_CANCEL_LONG_RUNNING_TASKS_ON_CONNECTION_LOSS", Bool = "false",
         refused("this version lets running tasks go on when the broker connection is lost");
     worker_soft_shutdown_timeout, "CELERYD_SOFT_SHUTDOWN_TIMEOUT", Float = "0.0",
-        used("seconds that running tasks get between the warm and the cold shutdown; 0 means none");
+        used("seconds that running tasks get before a cold shutdown; 0 means none");
     worker_enable_soft_shutdown_on_idle, "CELERYD_ENABLE_SOFT_SHUTDOWN_ON_IDLE", Bool = "false",
-        refused("this version shuts down at once when no task runs");
+        used("the soft shutdown takes its time also when no task runs");
     worker_concurrency, "CELERYD_CONCURRENCY", Int = "null",
         used("tasks that run at once; null or 0 means the number of CPUs");
     worker_consumer, "CELERYD_CONSUMER", Text = r#""celery.worker.consumer:Consumer""#,

@@ -3,5 +3,6 @@
 mod children;
 mod command_line;
 mod harness;
+mod revoke;
 mod state;
 mod stopping;
