@@ -14,6 +14,7 @@ mod execute;
 mod follow;
 mod heart;
 mod intake;
+mod limits;
 mod moment;
 mod node;
 mod panics;
@@ -38,7 +39,13 @@ pub use self::child::ChildProcess;
 pub use self::control::{
     Answer, ArgumentType, Command, CommandError, CommandKind, Panel, Run, commands,
 };
-use self::{intake::Intake, node::Node, pool::Pool, revoked::Revoked, slots::Slots};
+use self::{
+    intake::Intake,
+    node::Node,
+    pool::{Autoscaler, Pool},
+    revoked::Revoked,
+    slots::Slots,
+};
 use crate::{app::Celery, broker::Queue, config::WorkerPool, error::Error};
 
 /// What can be set on a worker. What is left out comes from the settings.
@@ -52,6 +59,9 @@ pub struct WorkerOptions {
     pub exclude_queues: Vec<String>,
     /// How many tasks run at once, as in `-c`; the `solo` pool has one, whatever this says.
     pub concurrency: Option<usize>,
+    /// Between which numbers the number of tasks that run at once follows what there is to do, as in `--autoscale`. It
+    /// goes before the concurrency.
+    pub autoscale: Option<Autoscale>,
     /// How many messages are held for each task that can run; 0 is any number.
     pub prefetch_multiplier: Option<u32>,
     /// Stops every task that has no limit of its own after that long, as in `--time-limit`.
@@ -77,6 +87,15 @@ impl Default for Heartbeat {
     fn default() -> Self {
         Self::Every(Duration::from_secs(2))
     }
+}
+
+/// Between which numbers the number of tasks that run at once is chosen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Autoscale {
+    /// The most.
+    pub max: usize,
+    /// The fewest. One place there always is.
+    pub min: usize,
 }
 
 /// Asks a worker to stop: [`warm`](Self::warm) lets the tasks that run end, [`cold`](Self::cold) does not.
@@ -119,8 +138,12 @@ impl Worker {
                 options.concurrency.or(config.concurrency).unwrap_or_else(cores).max(1)
             }
         };
+        let concurrency = options.autoscale.map_or(concurrency, |range| range.min.max(1));
+        let autoscaler =
+            options.autoscale.map(|range| autoscaler(range, config.pool)).transpose()?;
         let multiplier = options.prefetch_multiplier.unwrap_or(config.prefetch_multiplier);
-        let held = u32::try_from(concurrency).unwrap_or(u32::MAX).saturating_mul(multiplier);
+        let most = options.autoscale.map_or(concurrency, |range| range.max.max(1));
+        let held = u32::try_from(most).unwrap_or(u32::MAX).saturating_mul(multiplier);
         let hostname = Celery::node_name(options.hostname.as_deref());
         // Without a list all groups pass, those of tasks among them.
         let groups = match options.task_events.unwrap_or(config.send_task_events) {
@@ -137,6 +160,9 @@ impl Worker {
             time_limit: options.time_limit.or(app.config().task.time_limit),
             soft_time_limit: options.soft_time_limit.or(app.config().task.soft_time_limit),
             slots: Slots::new(concurrency),
+            autoscaler,
+            prefetch_multiplier: multiplier,
+            limits: Default::default(),
             intake: Intake::new(queues.clone(), NonZeroU32::new(held)),
             requests: Arc::default(),
             revoked: Revoked::default(),
@@ -195,6 +221,7 @@ impl Worker {
         });
         let events =
             tokio::spawn(heart::start(self.node.clone(), self.heartbeat, background.clone()));
+        tokio::spawn(Arc::clone(&self.node).keep_scaling(background.clone()));
         let ended = consumer::run(&self.node, &shutdown).await;
         self.node.pool.close().await;
         background.cancel();
@@ -205,6 +232,20 @@ impl Worker {
             _ = tokio::time::timeout(Duration::from_secs(2), control).await;
         }
         ended.and_then(|()| self.node.pool.failure().map_or(Ok(()), |why| Err(Error::Call(why))))
+    }
+}
+
+fn autoscaler(range: Autoscale, pool: WorkerPool) -> Result<Autoscaler, Error> {
+    let refused = |why: String| Err(Error::Call(why));
+    match range {
+        _ if pool == WorkerPool::Solo => {
+            refused("the pool `solo` runs one task at a time: there is nothing to scale".into())
+        }
+        Autoscale { max, min } if max == 0 || max < min || max > pool::MOST => refused(format!(
+            "the pool cannot be scaled between {min} and {max}: the greater number comes first, and is from 1 to {}",
+            pool::MOST
+        )),
+        range => Autoscaler::new(range).map_err(Error::Call),
     }
 }
 

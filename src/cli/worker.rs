@@ -17,7 +17,7 @@ use std::{
 use celery_core::{
     app::Celery,
     value::Value,
-    worker::{Heartbeat, Shutdown, Worker, WorkerOptions},
+    worker::{Autoscale, Heartbeat, Shutdown, Worker, WorkerOptions},
 };
 use clap::builder::FalseyValueParser;
 
@@ -63,6 +63,9 @@ pub(super) struct Args {
     /// How many tasks run at once: a number, or `auto` for the number of CPUs.
     #[arg(short, long, value_name = "NUMBER", value_parser = concurrency, env = "CELERY_WORKER_CONCURRENCY")]
     concurrency: Option<Concurrency>,
+    /// Between how many tasks at most, and at least, the number that run at once follows what there is to do: `10,3`.
+    #[arg(long, value_name = "MAX,MIN", value_parser = autoscale, env = "CELERY_WORKER_AUTOSCALE")]
+    autoscale: Option<Autoscale>,
     /// How tasks are run: inside the worker (`async`, or `threads`), in child processes (`prefork`), or one at a time.
     #[arg(short = 'P', long, value_parser = ["async", "prefork", "solo", "threads"], env = "CELERY_WORKER_POOL")]
     pool: Option<String>,
@@ -179,6 +182,7 @@ impl Args {
                 Some(Concurrency::Auto) => Some(cpus()),
                 Some(Concurrency::BySettings) | None => None,
             },
+            autoscale: self.autoscale,
             prefetch_multiplier: self.prefetch_multiplier.filter(|multiplier| *multiplier != 0),
             time_limit: self.time_limit,
             soft_time_limit: self.soft_time_limit,
@@ -282,6 +286,17 @@ fn queue(text: &str) -> Result<String, String> {
                 .to_owned())
         }
         name => Ok(name.to_owned()),
+    }
+}
+
+/// The greater number is the most, in whichever order they come; one alone is the most, and the fewest is 0.
+fn autoscale(text: &str) -> Result<Autoscale, String> {
+    let numbers: Option<Vec<usize>> =
+        text.split(',').map(|number| number.trim().parse().ok()).collect();
+    match numbers.as_deref() {
+        Some([max]) => Ok(Autoscale { max: *max, min: 0 }),
+        Some([one, other]) => Ok(Autoscale { max: *one.max(other), min: *one.min(other) }),
+        _ => Err("one or two numbers are needed, as in `10,3`".to_owned()),
     }
 }
 

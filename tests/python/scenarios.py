@@ -325,6 +325,16 @@ def publish_variety():
 
 
 @scenario
+def children():
+    """Tasks that end with the child process in which they run."""
+    return outcomes({
+        'killed': task('fleet.die', 'KILL').delay(),
+        'spinning': task('fleet.spin', 'spin').apply_async(time_limit=1),
+        'after': task('fleet.add', 1, 2).delay(),
+    })
+
+
+@scenario
 def celery_lines():
     """Runs command lines of Celery's; tells how each exits."""
     lines = json.loads(sys.argv[2])

@@ -5,7 +5,14 @@ use std::{sync::Arc, time::Duration};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use super::{intake::Intake, pool::Pool, requests::Requests, revoked::Revoked, slots::Slots};
+use super::{
+    intake::Intake,
+    limits::LimitOverrides,
+    pool::{Autoscaler, Pool},
+    requests::Requests,
+    revoked::Revoked,
+    slots::Slots,
+};
 use crate::{app::Celery, events::EventDispatcher, registry::Registry};
 
 /// What the parts of a worker share.
@@ -19,6 +26,10 @@ pub(super) struct Node {
     pub(super) slots: Arc<Slots>,
     pub(super) intake: Intake,
     pub(super) pool: Pool,
+    pub(super) autoscaler: Option<Autoscaler>,
+    /// How many messages are held for each place; 0 is any number.
+    pub(super) prefetch_multiplier: u32,
+    pub(super) limits: LimitOverrides,
     pub(super) requests: Arc<Requests>,
     pub(super) revoked: Revoked,
     pub(super) events: EventDispatcher,

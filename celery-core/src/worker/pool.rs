@@ -11,6 +11,7 @@ mod info;
 mod keeper;
 #[cfg(unix)]
 mod lease;
+mod scale;
 #[cfg(unix)]
 pub(super) mod pipe;
 #[cfg(unix)]
@@ -22,6 +23,7 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 
 #[cfg(not(unix))]
 use self::elsewhere::{Children, Lease};
+pub(super) use self::scale::{Autoscaler, MOST};
 #[cfg(unix)]
 use self::{children::Children, lease::Lease};
 use super::{

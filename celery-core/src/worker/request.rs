@@ -11,6 +11,7 @@ use jiff::tz::TimeZone;
 use super::{
     admit::{Admission, Candidate, admit},
     execute::Limits,
+    limits::Override,
     moment::Moment,
     node::Node,
     refuse::{refuse, refuse_unregistered, revoke},
@@ -78,6 +79,7 @@ pub(super) fn receive(node: &Arc<Node>, mut delivery: Delivery) -> Received {
     match admission {
         Admission::Run => {
             let hold = node.requests.hold(task.name, message);
+            node.scale_for_one_more();
             Received::Run(Box::new(Request { node, task, hold, delivery }))
         }
         Admission::Defer(eta) => {
@@ -179,6 +181,8 @@ impl Rules {
             .ignore_result
             .or(options.ignore_result)
             .unwrap_or(config.task.ignore_result);
+        let own = Override { hard: options.time_limit, soft: options.soft_time_limit };
+        let of_task = node.limits.get(&message.task, own);
         let (hard, soft) = &message.headers.timelimit;
         let seconds = |limit: &Option<serde_json::Number>| {
             limit
@@ -217,8 +221,8 @@ impl Rules {
                 WhenLost::Fail
             },
             limits: Limits {
-                hard: seconds(hard).or(options.time_limit).or(node.time_limit),
-                soft: seconds(soft).or(options.soft_time_limit).or(node.soft_time_limit),
+                hard: seconds(hard).or(of_task.hard).or(node.time_limit),
+                soft: seconds(soft).or(of_task.soft).or(node.soft_time_limit),
             },
         }
     }

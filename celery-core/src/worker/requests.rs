@@ -84,6 +84,11 @@ impl Requests {
         lock(&self.held).values().cloned().collect()
     }
 
+    /// How many are held.
+    pub(super) fn count(&self) -> usize {
+        lock(&self.held).len()
+    }
+
     /// How many run.
     pub(super) fn active(&self) -> usize {
         let held = lock(&self.held);

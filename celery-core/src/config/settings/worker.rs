@@ -10,7 +10,7 @@ const STDOUTS: &str =
 pub(super) const WORKER: &[Setting] = settings! {
     worker_agent, "CELERYD_AGENT", Text = "null", refused("it names a Python class");
     worker_autoscaler, "CELERYD_AUTOSCALER", Text = r#""celery.worker.autoscale:Autoscaler""#,
-        refused("it names a Python class, and this version does not scale its pool by itself");
+        refused("it names a Python class; `--autoscale` has one of ours");
     worker_cancel_long_running_tasks_on_connection_loss,
         "CELERYD_CANCEL_LONG_RUNNING_TASKS_ON_CONNECTION_LOSS", Bool = "false",
         refused("this version lets running tasks go on when the broker connection is lost");

@@ -2,7 +2,7 @@
 
 use super::{
     command::{
-        ArgumentType::{Bool, Int, Text},
+        ArgumentType::{Bool, Float, Int, Text},
         Command, Run,
     },
     events, inspect, operate, revoke,
@@ -49,6 +49,12 @@ pub(super) const COMMANDS: &[Command] = &[
             ("routing_key", Text),
         ])
         .signature("<queue> [exchange [type [routing_key]]]"),
+    Command::control("autoscale", run!(operate::autoscale))
+        .help("Modify autoscale settings.")
+        .parameters(&[optional("max"), optional("min")])
+        .args(&[("max", Int), ("min", Int)])
+        .signature("[max [min]]")
+        .strict(),
     Command::control("cancel_consumer", run!(operate::cancel_consumer))
         .help("Tell worker(s) to stop consuming from task queue by name.")
         .parameters(&[required("queue")])
@@ -88,6 +94,19 @@ pub(super) const COMMANDS: &[Command] = &[
         .signature("[object_type=Request] [num=200 [max_depth=10]]")
         .strict(),
     Command::inspect("ping", run!(inspect::ping)).help("Ping worker(s)."),
+    Command::control("pool_grow", run!(operate::pool_grow))
+        .help("Grow pool by n processes/threads.")
+        .parameters(&[optional("n")])
+        .args(&[("n", Int)])
+        .signature("[N=1]"),
+    Command::control("pool_restart", run!(operate::pool_restart))
+        .help("Restart execution pool.")
+        .parameters(&[optional("modules"), optional("reload"), optional("reloader")]),
+    Command::control("pool_shrink", run!(operate::pool_shrink))
+        .help("Shrink pool by n processes/threads.")
+        .parameters(&[optional("n")])
+        .args(&[("n", Int)])
+        .signature("[N=1]"),
     Command::inspect("query_task", run!(inspect::query_task))
         .help("Query for task information by id.")
         .parameters(&[required("ids")])
@@ -131,6 +150,11 @@ pub(super) const COMMANDS: &[Command] = &[
         .args(&[("signal", Text)])
         .variadic("task_id")
         .signature("<signal> [id1 [id2 [... [idN]]]]"),
+    Command::control("time_limit", run!(operate::time_limit))
+        .help("Tell worker(s) to modify the time limit for task by type.")
+        .parameters(&[optional("task_name"), optional("hard"), optional("soft")])
+        .args(&[("task_name", Text), ("soft", Float), ("hard", Float)])
+        .signature("<task_name> <soft_secs> [hard_secs]"),
 ];
 
 /// The command of that name.

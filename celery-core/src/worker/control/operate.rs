@@ -1,8 +1,12 @@
 //! Commands that change what the worker does.
 
 mod consumers;
+mod pool;
 
-pub(super) use self::consumers::{add_consumer, cancel_consumer};
+pub(super) use self::{
+    consumers::{add_consumer, cancel_consumer},
+    pool::{autoscale, pool_grow, pool_restart, pool_shrink, time_limit},
+};
 use super::{command::Answer, panel::Panel};
 use crate::arguments::Bound;
 

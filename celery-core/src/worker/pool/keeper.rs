@@ -229,6 +229,7 @@ impl Keeper {
         if !matches!(timeout(FAREWELL, farewell).await, Ok(Ok(_))) {
             self.kill().await;
         }
+        tracing::debug!("{} has ended", self.identity.name());
     }
 
     async fn kill(&mut self) {

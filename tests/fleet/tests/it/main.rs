@@ -3,6 +3,7 @@
 mod children;
 mod command_line;
 mod harness;
+mod pools;
 mod revoke;
 mod state;
 mod stopping;

@@ -17,7 +17,7 @@ pub(in super::super) async fn stats(panel: &Panel, _: Bound) -> Answer {
     let node = &panel.node;
     let total: Map =
         node.requests.totals().into_iter().map(|(task, of)| (task.to_owned(), of.into())).collect();
-    Ok(Some(json!({
+    let mut stats = json!({
         "total": total,
         "pid": std::process::id(),
         "clock": node.app.clock().value().to_string(),
@@ -26,7 +26,11 @@ pub(in super::super) async fn stats(panel: &Panel, _: Bound) -> Answer {
         "broker": broker(&node.app),
         "prefetch_count": node.intake.now().prefetch.map_or(0, std::num::NonZeroU32::get),
         "rusage": rusage().unwrap_or_else(|| "N/A".into()),
-    })))
+    });
+    if let Some(autoscaler) = node.autoscaler_info() {
+        stats["autoscaler"] = autoscaler;
+    }
+    Ok(Some(stats))
 }
 
 /// A time in seconds; zero is none.
