@@ -20,6 +20,7 @@
 
 mod call;
 mod completion;
+mod control;
 mod failure;
 mod inspect;
 mod list;
@@ -31,6 +32,7 @@ mod program;
 mod progress;
 mod purge;
 mod refused;
+mod remote;
 mod report;
 mod result;
 mod signals;
@@ -110,6 +112,7 @@ enum Command {
     Call(call::Args),
     Result(result::Args),
     Inspect(inspect::Args),
+    Control(control::Args),
     Status(status::Args),
     Purge(purge::Args),
     Migrate(migrate::Args),
@@ -178,6 +181,7 @@ impl Cli {
             Command::Call(args) => call::run(&session, args).await,
             Command::Result(args) => result::run(&session, args).await,
             Command::Inspect(args) => inspect::run(&session, args).await,
+            Command::Control(args) => control::run(&session, args).await,
             Command::Status(args) => status::run(&session, args).await,
             Command::Purge(args) => purge::run(&session, args).await,
             Command::Migrate(args) => Box::pin(migrate::run(&session, args)).await,

@@ -16,6 +16,8 @@ pub mod workers {}
 
 #[doc = include_str!("../docs/monitoring.md")]
 pub mod monitoring {}
+#[doc = include_str!("../docs/remote.md")]
+pub mod remote {}
 
 #[doc = include_str!("../docs/discovery.md")]
 pub mod discovery {}

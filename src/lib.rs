@@ -28,10 +28,10 @@ pub use celery_core::{
     signature::Signature,
     state::{State, TaskMeta},
     task::{Failure, Ignore, Reject, Retry, SoftTimeLimitExceeded, Task, TaskError},
-    worker::{Heartbeat, Shutdown, Worker, WorkerOptions},
+    worker::{CommandError, Heartbeat, Panel, Shutdown, Worker, WorkerOptions},
 };
 #[cfg(feature = "macros")]
-pub use celery_macros::{remote_task, shared_task, task};
+pub use celery_macros::{control_command, inspect_command, remote_task, shared_task, task};
 /// The Redis broker and result backend. Naming the crate here is what links it into your program.
 #[cfg(feature = "redis")]
 pub use celery_redis as redis;

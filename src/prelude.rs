@@ -17,7 +17,8 @@ pub use celery_core::{
     state::State,
     task::{Ignore, Reject, Retry, SoftTimeLimitExceeded, Task, TaskError},
     value::Value,
+    worker::{CommandError, Panel},
 };
 #[cfg(feature = "macros")]
-pub use celery_macros::{remote_task, shared_task, task};
+pub use celery_macros::{control_command, inspect_command, remote_task, shared_task, task};
 pub use serde_json::json;

@@ -206,7 +206,7 @@ impl fmt::Debug for Context {
     "the app has no state of type `{type_name}`; add `.state(…)` with one where the app is built"
 )]
 pub struct MissingState {
-    type_name: &'static str,
+    pub(crate) type_name: &'static str,
 }
 
 /// The type of a state that a task takes, by which a worker sees before it starts whether its app has it.
@@ -250,7 +250,7 @@ impl StateMap {
         self.values.contains_key(&(wanted.id)())
     }
 
-    fn get<T: Clone + 'static>(&self) -> Option<T> {
+    pub(crate) fn get<T: Clone + 'static>(&self) -> Option<T> {
         self.values.get(&TypeId::of::<T>()).and_then(|value| value.downcast_ref::<T>()).cloned()
     }
 }

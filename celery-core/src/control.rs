@@ -1,9 +1,14 @@
 //! Remote control: asking the workers of a fleet, and what is said on the wire.
 //!
 //! A [`Request`] goes to every worker by a fanout exchange, and each that it is for answers with a [`Reply`] to the
-//! queue of the asker. This is the client's half; the worker's half uses the same two types.
+//! queue of the asker. This is the client's half: [`Control`] tells workers to change something, [`Inspect`] asks what they
+//! do. The worker's half uses the same two types.
 
+mod answers;
+mod broadcast;
 mod inbox;
+mod inspect;
+mod operate;
 mod pattern;
 mod reply;
 mod request;
@@ -13,13 +18,10 @@ pub(crate) mod signal;
 #[cfg(test)]
 mod tests;
 
-use std::time::Duration;
-
-use tokio::time::{Instant, timeout_at};
-use uuid::Uuid;
-
-use self::inbox::Inbox;
 pub use self::{
+    answers::{ActiveQueue, ClockReading, Hello, KnownTask, ScheduledTask, Stats, TaskInfo},
+    broadcast::{Broadcast, Refusal},
+    inspect::Inspect,
     pattern::Matcher,
     reply::Reply,
     request::{Destination, ReplyTo, Request},
@@ -27,13 +29,11 @@ pub use self::{
 };
 use crate::{
     app::Celery,
-    broker::{Broker, Exchange, Publication, Queue},
-    clock,
+    broker::{Exchange, Queue},
     codec::{DecodeError, Serializer},
     config::ControlConfig,
     error::Error,
-    message::Message,
-    value::{Map, Value},
+    value::Map,
 };
 
 /// Speaks to the workers of an app: Celery's `app.control`.
@@ -43,6 +43,7 @@ use crate::{
 /// for (node, reply) in app.control().ping().replies().await? {
 ///     println!("{node}: {reply}");
 /// }
+/// app.control().rate_limit("proj.tasks.resize", "10/m").destination(["celery@one"]).send().await?;
 /// # Ok(()) }
 /// ```
 #[derive(Clone, Debug)]
@@ -58,164 +59,14 @@ impl Celery {
 }
 
 impl Control {
-    /// A request of any method, with its keyword arguments.
-    pub fn broadcast(&self, method: impl Into<String>, arguments: Map) -> Broadcast {
-        Broadcast {
-            app: self.app.clone(),
-            request: Request::new(method, arguments),
-            timeout: Duration::from_secs(1),
-            limit: None,
-        }
+    /// A request of any command, with its keyword arguments: for those of the program's own.
+    pub fn broadcast(&self, command: impl Into<String>, arguments: Map) -> Broadcast {
+        Broadcast::new(&self.app, command, arguments)
     }
 
-    /// Asks who is there. A worker answers `{"ok": "pong"}`.
-    pub fn ping(&self) -> Broadcast {
-        self.broadcast("ping", Map::new())
-    }
-
-    /// Asks for the names of the tasks that are registered. A worker answers with a list of them.
-    pub fn registered(&self) -> Broadcast {
-        let nothing_more = ("taskinfoitems".to_owned(), Value::Array(Vec::new()));
-        self.broadcast("registered", Map::from_iter([nothing_more]))
-    }
-}
-
-/// A request to the workers on its way.
-#[derive(Clone, Debug)]
-#[must_use = "nothing is sent before `replies` or `send`"]
-pub struct Broadcast {
-    app: Celery,
-    request: Request,
-    timeout: Duration,
-    limit: Option<usize>,
-}
-
-impl Broadcast {
-    /// Asks only the workers of these node names. None at all means everyone.
-    pub fn destination<I>(mut self, nodes: I) -> Self
-    where
-        I: IntoIterator<Item: Into<String>>,
-    {
-        let nodes: Vec<String> = nodes.into_iter().map(Into::into).collect();
-        self.request.destination = (!nodes.is_empty()).then_some(Destination::Nodes(nodes));
-        self
-    }
-
-    /// Asks only the workers whose node name matches.
-    pub fn pattern(mut self, pattern: impl Into<String>, matcher: Matcher) -> Self {
-        self.request.pattern = Some(pattern.into());
-        self.request.matcher = Some(matcher.name().to_owned());
-        self
-    }
-
-    /// How long replies are collected: one second unless it is said.
-    pub fn timeout(mut self, limit: Duration) -> Self {
-        self.timeout = limit;
-        self
-    }
-
-    /// Stops collecting after that many replies. With a destination it is the number of its nodes, unless it is said.
-    pub fn limit(mut self, replies: usize) -> Self {
-        self.limit = Some(replies);
-        self
-    }
-
-    /// Sends it, and wants no reply.
-    ///
-    /// # Errors
-    /// [`Error::Broker`] when it cannot be published.
-    ///
-    /// # Cancel safety
-    /// A call that is dropped may or may not have been sent.
-    pub async fn send(self) -> Result<(), Error> {
-        let message =
-            self.request.to_message(self.app.clock().forward(), 0.0, serializer(&self.app)?)?;
-        publish(&self.app, message).await
-    }
-
-    /// Sends it and collects the replies, by node name, in the order of their arrival.
-    ///
-    /// # Errors
-    /// [`Error::Broker`] when the broker cannot be reached. Nobody answering is no error.
-    ///
-    /// # Cancel safety
-    /// When it is dropped, the queue for replies is deleted in the background, as long as the runtime lives. What it
-    /// misses goes when the queue expires.
-    pub async fn replies(self) -> Result<Vec<(String, Value)>, Error> {
-        self.replies_each(|_, _| {}).await
-    }
-
-    /// As [`replies`](Self::replies), and shows each reply as it comes.
-    ///
-    /// # Errors
-    /// As for `replies`.
-    ///
-    /// # Cancel safety
-    /// As for `replies`.
-    pub async fn replies_each(
-        mut self,
-        mut on_reply: impl FnMut(&str, &Value) + Send,
-    ) -> Result<Vec<(String, Value)>, Error> {
-        let config = &self.app.config().control;
-        let serializer = serializer(&self.app)?;
-        // An id of its own for each request keeps the replies of two that are under way apart, and lets each delete
-        // its queue when it is done.
-        let oid = Uuid::new_v4().to_string();
-        let ticket = Uuid::new_v4().to_string();
-        let queue = reply_queue(config, &oid);
-        self.request.reply_to =
-            Some(ReplyTo { exchange: queue.exchange.name.clone(), routing_key: oid });
-        self.request.ticket = Some(ticket.clone());
-
-        let mut inbox = Inbox::open(self.app.publisher().await?, queue).await?;
-        let expires = (clock::now().as_microsecond() as f64) / 1e6 + self.timeout.as_secs_f64();
-        let deadline = Instant::now() + self.timeout;
-        let message = self.request.to_message(self.app.clock().forward(), expires, serializer)?;
-        publish(&self.app, message).await?;
-        let replies = self.collect(&mut inbox, &ticket, deadline, &mut on_reply).await;
-        inbox.close().await;
-        replies
-    }
-
-    async fn collect(
-        &self,
-        inbox: &mut Inbox,
-        ticket: &str,
-        deadline: Instant,
-        on_reply: &mut (impl FnMut(&str, &Value) + Send),
-    ) -> Result<Vec<(String, Value)>, Error> {
-        let by_destination = match &self.request.destination {
-            Some(Destination::Nodes(nodes)) => Some(nodes.len()),
-            _ => None,
-        };
-        let limit = self.limit.or(by_destination).unwrap_or(usize::MAX);
-        let mut replies = Vec::new();
-        while replies.len() < limit {
-            let Ok(arrived) = timeout_at(deadline, inbox.next()).await else { break };
-            for message in arrived? {
-                if let Some(clock) = message.headers.get("clock").and_then(Value::as_u64) {
-                    self.app.clock().adjust(clock);
-                }
-                match Reply::from_message(&message, self.app.accept_content()) {
-                    // A reply without a ticket is from a kombu that had none.
-                    Ok(reply)
-                        if reply.ticket.as_deref().is_none_or(|of| of == ticket)
-                            && replies.len() < limit =>
-                    {
-                        on_reply(&reply.node, &reply.value);
-                        replies.push((reply.node, reply.value));
-                    }
-                    Ok(_) => {}
-                    Err(error) => {
-                        tracing::warn!(
-                            error = &error as &dyn std::error::Error,
-                            "a reply could not be read"
-                        );
-                    }
-                }
-            }
-        }
-        Ok(replies)
+    /// Asks the workers what they do: Celery's `app.control.inspect()`.
+    pub fn inspect(&self) -> Inspect {
+        Inspect::new(&self.app)
     }
 }
 
@@ -242,12 +93,6 @@ fn reply_queue(config: &ControlConfig, oid: &str) -> Queue {
 fn serializer(app: &Celery) -> Result<Serializer, Error> {
     Serializer::from_name(&app.config().task.serializer)
         .map_err(|error| Error::Call(error.to_string()))
-}
-
-async fn publish(app: &Celery, message: Message) -> Result<(), Error> {
-    let exchange = exchange(&app.config().control);
-    let broker: &dyn Broker = app.publisher().await?.as_ref();
-    Ok(broker.publish(&[Publication { exchange, routing_key: String::new(), message }]).await?)
 }
 
 /// A message of remote control that cannot be read.

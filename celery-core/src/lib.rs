@@ -48,4 +48,6 @@ pub mod macro_support;
 pub mod worker;
 
 #[doc(hidden)]
-pub use self::macro_support as __private;
+pub mod __private {
+    pub use crate::{macro_support::*, worker::command_support::*};
+}

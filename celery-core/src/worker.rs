@@ -8,6 +8,8 @@
 mod admit;
 #[cfg(unix)]
 mod child;
+#[doc(hidden)]
+pub mod command_support;
 mod consumer;
 mod control;
 mod execute;
@@ -15,6 +17,7 @@ mod follow;
 mod heart;
 mod intake;
 mod limits;
+mod mingle;
 mod moment;
 mod node;
 mod panics;
@@ -72,6 +75,8 @@ pub struct WorkerOptions {
     pub task_events: Option<bool>,
     /// Whether, and how often, the worker says that it lives.
     pub heartbeat: Heartbeat,
+    /// Does not ask the others at the start what they know, as in `--without-mingle`.
+    pub without_mingle: bool,
 }
 
 /// Whether, and how often, a worker says that it lives, by an event.
@@ -117,6 +122,7 @@ pub struct Worker {
     node: Arc<Node>,
     queues: Vec<Queue>,
     heartbeat: Heartbeat,
+    without_mingle: bool,
 }
 
 impl Worker {
@@ -169,7 +175,8 @@ impl Worker {
             events,
             cold,
         };
-        Ok(Self { node: Arc::new(node), queues, heartbeat: options.heartbeat })
+        let WorkerOptions { heartbeat, without_mingle, .. } = options;
+        Ok(Self { node: Arc::new(node), queues, heartbeat, without_mingle })
     }
 
     /// The node name.
@@ -216,6 +223,13 @@ impl Worker {
         let _children = self.node.pool.open(self.concurrency(), shutdown.warm.clone());
         let background = CancellationToken::new();
         let _stop_background = background.clone().drop_guard();
+        if !self.without_mingle && has_neighbours(&self.node.app) {
+            tokio::select! {
+                () = mingle::sync(&self.node) => {}
+                () = shutdown.warm.cancelled() => {}
+                () = shutdown.cold.cancelled() => {}
+            }
+        }
         let control = self.node.app.config().worker.enable_remote_control.then(|| {
             tokio::spawn(control::serve(self.node.clone(), shutdown.clone(), background.clone()))
         });
@@ -247,6 +261,12 @@ fn autoscaler(range: Autoscale, pool: WorkerPool) -> Result<Autoscaler, Error> {
         )),
         range => Autoscaler::new(range).map_err(Error::Call),
     }
+}
+
+/// Whether there may be workers elsewhere: a broker in this process has none. Celery asks on the same transports.
+fn has_neighbours(app: &Celery) -> bool {
+    let scheme = app.broker_urls().first().map_or("", |url| url.scheme());
+    ["redis", "sentinel", "amqp", "pyamqp"].iter().any(|known| scheme.starts_with(known))
 }
 
 fn choose_queues(

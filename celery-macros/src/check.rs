@@ -177,7 +177,7 @@ pub(crate) fn is_owned(ty: &Type) -> bool {
 }
 
 /// Notes what is borrowed in the type, or has no name.
-fn owned(ty: &Type, why: &str, errors: &mut Errors) {
+pub(crate) fn owned(ty: &Type, why: &str, errors: &mut Errors) {
     struct Search<'a> {
         why: &'a str,
         errors: &'a mut Errors,

@@ -8,6 +8,7 @@
 
 mod args;
 mod check;
+mod command;
 mod errors;
 mod expand;
 mod task_fn;
@@ -106,6 +107,58 @@ pub fn remote_task(
     item: proc_macro::TokenStream,
 ) -> proc_macro::TokenStream {
     attribute(Kind::Remote, args.into(), item.into()).into()
+}
+
+/// Makes a function a command of remote control that only looks: Celery's `@inspect_command`.
+///
+/// `celery inspect <name>` of either side calls it, and what it returns is the reply: anything that implements `Serialize`,
+/// or a `Result` of that, whose error is told as `{"error": …}`. An `async fn` or a plain `fn` will do; commands run one
+/// after the other.
+///
+/// ```ignore
+/// /// How many messages the worker holds at most.
+/// #[inspect_command]
+/// async fn prefetch(panel: &Panel) -> u32 {
+///     panel.prefetch()
+/// }
+/// ```
+///
+/// # Parameters
+/// The first is the worker, `&Panel`. The others are given by name, and on the command line in order. What may be left out
+/// comes last: an `Option<T>`, or a parameter with `#[default = 10]`. A last parameter that is a `Vec` takes the rest of the
+/// command line. A `#[state]` parameter receives what the app keeps under its type.
+///
+/// # Options
+/// - `name = "…"`, `alias = "…"`: what it is called; without them, what the function is called.
+/// - `help = "…"`, `signature = "…"`: what `--list` shows of it; without them, the first line of its documentation, and its
+///   parameters.
+/// - `hidden`: `--list` does not show it.
+/// - `crate = path`: where the crate `celery` is, when it goes by another name.
+#[proc_macro_attribute]
+pub fn inspect_command(
+    args: proc_macro::TokenStream,
+    item: proc_macro::TokenStream,
+) -> proc_macro::TokenStream {
+    command::attribute(command::Kind::Inspect, args.into(), item.into()).into()
+}
+
+/// Makes a function a command of remote control that changes something: Celery's `@control_command`.
+///
+/// `celery control <name>` of either side calls it. All else is as for [`inspect_command`](macro@inspect_command).
+///
+/// ```ignore
+/// /// Holds that many messages at most.
+/// #[control_command]
+/// async fn set_prefetch(panel: &Panel, most: u32) {
+///     panel.set_prefetch(most);
+/// }
+/// ```
+#[proc_macro_attribute]
+pub fn control_command(
+    args: proc_macro::TokenStream,
+    item: proc_macro::TokenStream,
+) -> proc_macro::TokenStream {
+    command::attribute(command::Kind::Control, args.into(), item.into()).into()
 }
 
 /// The expansion, with `compile_error!`s where there are mistakes.

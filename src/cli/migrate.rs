@@ -23,9 +23,9 @@ use self::route::{Rename, Route};
 use super::{
     Session,
     failure::{Failure, USAGE},
-    inspect::seconds,
     output::{Output, pluralize},
     progress::Progress,
+    remote::seconds,
     signals::Signals,
 };
 

@@ -2,12 +2,12 @@
 
 use std::time::Duration;
 
-use celery_core::value::Map;
+use celery_core::value::{Map, Value};
 
 use super::{
     Session,
     failure::Failure,
-    inspect::{RemoteArgs, ask, online, seconds},
+    remote::{Remote, Show, ask, by_node, online, print_json, seconds},
 };
 
 /// Shows which workers are online.
@@ -31,11 +31,15 @@ pub(super) struct Args {
 }
 
 pub(super) async fn run(session: &Session, args: Args) -> Result<(), Failure> {
-    // The same options as those of `inspect`, with defaults of other names in the environment.
     let Args { timeout, destination, json } = args;
-    let remote = RemoteArgs { timeout, destination, json };
-    let nodes = ask(session, "ping", Map::new(), &remote, false).await?;
+    let remote = Remote { timeout, destination, json };
+    let replies = ask(session, "status", "ping", Map::new(), &remote, Show::Status).await?;
+    let nodes = by_node(replies);
+    let count = nodes.len();
+    if json {
+        print_json(session, &Value::Object(nodes))?;
+    }
     // Celery's own says it also under `--json` and `--quiet`.
-    session.output.line(&online(nodes))?;
+    session.output.line(&online(count))?;
     Ok(())
 }

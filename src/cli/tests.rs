@@ -57,7 +57,7 @@ fn options_that_this_version_does_not_have_are_refused() {
     }
     refused("celery worker -c many", ErrorKind::ValueValidation);
     refused("celery worker -l LOUD", ErrorKind::InvalidValue);
-    refused("celery inspect active", ErrorKind::InvalidValue);
+    refused("celery inspect", ErrorKind::MissingRequiredArgument);
     refused("celery celebrate", ErrorKind::InvalidSubcommand);
 }
 

@@ -25,10 +25,10 @@ use self::stopping::{Stage, Stopping};
 use super::{
     Session,
     failure::Failure,
-    inspect::seconds,
     logging::{self, LogLevel, LogTo, Process},
     output::{Output, pluralize},
     pidfile::PidFile,
+    remote::seconds,
     signals::Signals,
 };
 
@@ -106,7 +106,7 @@ pub(super) struct Args {
     /// Take no part in gossip. A worker of this version never does.
     #[arg(long)]
     without_gossip: bool,
-    /// Do not ask other workers what they know at the start. A worker of this version never does.
+    /// Do not ask other workers what they know at the start.
     #[arg(long)]
     without_mingle: bool,
     /// Send events of tasks, for monitors such as Flower, and `events`.
@@ -193,6 +193,7 @@ impl Args {
                 Some(interval) => Heartbeat::Every(interval),
                 None => Heartbeat::default(),
             },
+            without_mingle: self.without_mingle,
         }
     }
 }
@@ -206,8 +207,8 @@ pub(super) async fn run(
     let node = Celery::node_name(args.hostname.as_deref().map(platform::expand_host).as_deref());
     args.set_up_logs(app, &node, Process::main(), no_color)?;
     let path = |template: &String| PathBuf::from(platform::expand_node(template, &node, 0));
-    if args.without_gossip || args.without_mingle {
-        tracing::debug!("this worker takes no part in gossip and mingle in any case");
+    if args.without_gossip {
+        tracing::debug!("this worker takes no part in gossip in any case");
     }
     let worker = Worker::new(app, args.options(&node))?;
     let pidfile = args.pidfile.as_ref().map(|file| PidFile::create(path(file))).transpose()?;

@@ -27,6 +27,7 @@ mod on_redis;
 mod options;
 mod outage;
 mod redact;
+mod remote;
 mod retry;
 mod revoke;
 mod routing;

@@ -47,6 +47,11 @@ impl Config {
                 }
             }
         }
+        for name in ["broker_url", "broker_read_url", "broker_write_url"] {
+            if let Some(urls) = settings.get_mut(name) {
+                *urls = in_one(urls);
+            }
+        }
         hide(&mut settings);
         settings
     }
@@ -58,6 +63,12 @@ impl Config {
         settings.retain(|name, value| defaults.get(name) != Some(value));
         settings
     }
+}
+
+/// A list of URLs as one text, as it is set.
+fn in_one(urls: &Value) -> Value {
+    let urls: Vec<_> = urls.as_array().into_iter().flatten().filter_map(Value::as_str).collect();
+    if urls.is_empty() { Value::Null } else { urls.join(";").into() }
 }
 
 /// Options of a driver: a dictionary which the driver reads. `Debug` and the serialized form hide its secrets.

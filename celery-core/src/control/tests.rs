@@ -4,7 +4,13 @@ use serde_json::json;
 use tokio::time::Instant;
 
 use super::*;
-use crate::{broker::BrokerError, codec::AcceptContent, envelope};
+use crate::{
+    broker::{BrokerError, Publication},
+    codec::AcceptContent,
+    envelope,
+    message::Message,
+    value::Value,
+};
 
 /// What a Python client and Python workers sent, by command: `request`, and `replies`.
 fn captured() -> Value {
@@ -149,8 +155,15 @@ async fn a_destination_is_not_waited_for_longer_than_it_takes_to_answer() {
     let replies = app.control().ping().destination(["w2@h"]).replies().await.unwrap();
     assert_eq!(replies, [("w2@h".to_owned(), json!({ "ok": "ping" }))]);
     assert!(started.elapsed() < Duration::from_secs(1));
-    let replies =
-        app.control().registered().pattern("w1*", Matcher::Glob).limit(1).replies().await.unwrap();
+    let replies = app
+        .control()
+        .inspect()
+        .registered(["max_retries"])
+        .pattern("w1*", Matcher::Glob)
+        .limit(1)
+        .replies()
+        .await
+        .unwrap();
     assert_eq!(replies, [("w1@h".to_owned(), json!({ "ok": "registered" }))]);
 }
 
@@ -212,4 +225,63 @@ async fn the_queue_for_replies_is_gone_once_a_request_is_done_or_dropped() {
         }
     };
     tokio::time::timeout(Duration::from_secs(10), is_deleted).await.expect("the queue is deleted");
+}
+
+/// The command and the arguments that Python's client sent in the case.
+fn check_request<T>(ours: &Broadcast<T>, case: &str) {
+    let captured: Value =
+        serde_json::from_str(include_str!("../../tests/fixtures/control/requests.json")).unwrap();
+    let request = ours.request();
+    let ours = json!({ "method": request.method, "arguments": request.arguments });
+    assert_eq!(ours, captured[case], "{case}");
+}
+
+#[test]
+fn each_command_is_sent_with_the_arguments_of_celerys_client() {
+    let app = memory_app("control-requests");
+    let (control, inspect) = (app.control(), app.control().inspect());
+    check_request(&control.ping(), "ping");
+    check_request(&control.autoscale(4, 2), "autoscale");
+    let exchange = Exchange::topic("ex");
+    let queue = Queue { exchange, routing_key: "a.*".to_owned(), ..Queue::named("extra2") };
+    check_request(&control.add_consumer(&queue), "add_consumer_full");
+    check_request(&control.cancel_consumer("extra"), "cancel_consumer");
+    check_request(&control.enable_events(), "enable_events");
+    check_request(&control.disable_events(), "disable_events");
+    check_request(&control.pool_grow(1), "pool_grow");
+    check_request(&control.pool_shrink(1), "pool_shrink");
+    check_request(&control.pool_restart(), "pool_restart");
+    check_request(&control.heartbeat(), "heartbeat");
+    check_request(&control.shutdown(), "shutdown");
+    check_request(&control.election("e1", "task", Value::Null), "election");
+    check_request(&control.rate_limit("wireapp.add", "10/m"), "rate_limit");
+    check_request(&control.time_limit("wireapp.add", 50.0, 60.0), "time_limit");
+    check_request(&inspect.ping(), "ping");
+    check_request(&inspect.active(), "active");
+    check_request(&inspect.reserved(), "reserved");
+    check_request(&inspect.scheduled(), "scheduled");
+    check_request(&inspect.revoked(), "revoked_before");
+    check_request(&inspect.stats(), "stats");
+    check_request(&inspect.active_queues(), "active_queues");
+    check_request(&inspect.conf(), "conf");
+    check_request(&inspect.conf_with_defaults(), "conf_with_defaults");
+    check_request(&inspect.report(), "report");
+    check_request(&inspect.clock(), "clock");
+    check_request(&inspect.memsample(), "memsample");
+    check_request(&inspect.memdump(10), "memdump");
+    check_request(
+        &inspect.registered(["max_retries", "rate_limit", "ignore_result"]),
+        "registered_items",
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_answer_is_what_was_asked_for_or_the_words_of_who_refuses() {
+    let app = memory_app("control-answers");
+    answer_as(&app, "w1@h").await;
+    let answers = app.control().ping().limit(1).answers().await.unwrap();
+    assert_eq!(answers, [("w1@h".to_owned(), Ok("ping".to_owned()))]);
+    let answers = app.control().inspect().clock().limit(1).answers().await.unwrap();
+    let refusal = answers[0].1.clone().unwrap_err().to_string();
+    assert!(refusal.starts_with("an answer of another shape: "), "{refusal}");
 }

@@ -38,7 +38,8 @@ async fn workers_answer_remote_control_of_either_side() {
     assert_eq!(json!(replies), json!({ "python@interop": pong, "rust@interop": pong }));
     let to_one = app.control().ping().destination(["python@interop"]).timeout(LIMIT);
     assert_eq!(to_one.replies().await.unwrap(), [("python@interop".to_owned(), pong.clone())]);
-    let registered = app.control().registered().destination(["python@interop"]).timeout(LIMIT);
+    let registered =
+        app.control().inspect().registered([""; 0]).destination(["python@interop"]).timeout(LIMIT);
     let names = &registered.replies().await.unwrap()[0].1;
     assert!(names.as_array().unwrap().contains(&json!("proj.tasks.add")), "{names}");
 

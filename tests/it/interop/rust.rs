@@ -47,6 +47,7 @@ pub(crate) fn options(queues: &[&str], concurrency: usize) -> WorkerOptions {
     WorkerOptions {
         queues: Some(queues.iter().map(|&queue| queue.to_owned()).collect()),
         concurrency: Some(concurrency),
+        without_mingle: true,
         ..WorkerOptions::default()
     }
 }

@@ -2,7 +2,7 @@
 
 mod memory;
 mod queues;
-mod requests;
+pub(super) mod requests;
 mod stats;
 mod tasks;
 

@@ -2,6 +2,7 @@
 
 mod children;
 mod command_line;
+mod control;
 mod harness;
 mod pools;
 mod revoke;

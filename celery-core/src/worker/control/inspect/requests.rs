@@ -7,11 +7,12 @@ use super::super::{command::Answer, panel::Panel};
 use crate::{
     arguments::Bound,
     broker::Scheduled,
+    control::TaskInfo,
     date,
     error::Error,
     protocol::TaskMessage,
     repr,
-    value::{Map, Value},
+    value::{Map, Value, from_value},
     worker::requests::{Held, Stage},
 };
 
@@ -86,6 +87,11 @@ async fn waiting(panel: &Panel) -> Result<Vec<(Timestamp, TaskMessage)>, Error> 
         TaskMessage::decode(&message, app.accept_content()).ok().map(|message| (due, message))
     };
     Ok(waiting.into_iter().filter_map(read).collect())
+}
+
+/// A request as commands of the program see it.
+pub(in super::super) fn task_info(panel: &Panel, held: &Held) -> Option<TaskInfo> {
+    from_value(request(panel, &held.message, false, Some(held))).ok()
 }
 
 /// A request as Celery shows it.
