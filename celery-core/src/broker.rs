@@ -4,6 +4,7 @@
 //! consumer, retry to the worker, and connecting to the constructor (see [`transport`](crate::transport)).
 //! The seam may change in any minor release until 1.0.
 
+mod contact;
 mod sets;
 
 use std::{fmt, num::NonZeroU32, sync::Arc};
@@ -12,7 +13,10 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use jiff::{Timestamp, tz::TimeZone};
 
-pub use self::sets::{Keep, SharedSets};
+pub use self::{
+    contact::Contact,
+    sets::{Keep, SharedSets},
+};
 use crate::{arguments::Hidden, date, message::Message};
 pub use crate::{
     message::Malformed,
@@ -109,6 +113,10 @@ pub trait Consumer: fmt::Debug + Send {
     /// What was fetched from a queue that is left out is still handed over. Without any queue, [`next`](Self::next)
     /// waits.
     fn set_queues(&mut self, queues: &[Queue]);
+
+    /// When the server last answered, also while [`next`](Self::next) waits for a message: a connection is proven by
+    /// answers alone.
+    fn contact(&self) -> Contact;
 
     /// Stops fetching, and puts back what was fetched and not handed over. Deliveries that are out can still
     /// be settled.

@@ -14,6 +14,7 @@ mod consumer;
 mod control;
 mod execute;
 mod follow;
+mod health;
 mod heart;
 mod intake;
 mod limits;
@@ -42,7 +43,9 @@ pub use self::child::ChildProcess;
 pub use self::control::{
     Answer, ArgumentType, Command, CommandError, CommandKind, Panel, Run, commands,
 };
+pub use self::health::{HealthReport, WorkerHealth, WorkerStage};
 use self::{
+    health::Health,
     intake::Intake,
     node::Node,
     pool::{Autoscaler, Pool},
@@ -172,6 +175,7 @@ impl Worker {
             intake: Intake::new(queues.clone(), NonZeroU32::new(held)),
             requests: Arc::default(),
             revoked: Revoked::default(),
+            health: Health::default(),
             events,
             cold,
         };
@@ -236,7 +240,7 @@ impl Worker {
         let events =
             tokio::spawn(heart::start(self.node.clone(), self.heartbeat, background.clone()));
         tokio::spawn(Arc::clone(&self.node).keep_scaling(background.clone()));
-        let ended = consumer::run(&self.node, &shutdown).await;
+        let ended = self.node.health.while_watched(consumer::run(&self.node, &shutdown)).await;
         self.node.pool.close().await;
         background.cancel();
         // Its last words are few, and a broker that is away must not hold up the end.

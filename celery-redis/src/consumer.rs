@@ -13,7 +13,7 @@ use std::{
 use async_trait::async_trait;
 use bytes::Bytes;
 use celery_core::{
-    broker::{BrokerError, Consumer, Delivery, Prefetch, Queue},
+    broker::{BrokerError, Consumer, Contact, Delivery, Prefetch, Queue},
     clock,
 };
 use deadpool_redis::redis::{PushKind, aio::MultiplexedConnection, cmd, pipe};
@@ -50,6 +50,7 @@ pub(crate) struct RedisConsumer {
     slots: Arc<Slots>,
     connection: MultiplexedConnection,
     changes: Arc<Changes>,
+    contact: Contact,
     /// How many messages the last fetch asked for.
     asked: usize,
     /// Whether the last fetch brought all that there was room for, so that there is likely more.
@@ -118,6 +119,7 @@ impl RedisConsumer {
             Fault::refused(books.link.shown(), why).into()
         })?;
         let queues = in_order(&books, queues.to_vec());
+        let contact = Contact::new(check_interval(&books));
         Ok(Self {
             books,
             bindings,
@@ -126,6 +128,7 @@ impl RedisConsumer {
             slots: Arc::default(),
             connection,
             changes,
+            contact,
             asked: 0,
             more: false,
             gathers_until: None,
@@ -174,8 +177,19 @@ impl RedisConsumer {
         }
     }
 
+    /// Asks the server whether it is there, since nothing is fetched.
+    async fn prove(&mut self) -> Result<(), Fault> {
+        if self.contact.age() < self.contact.every() {
+            return Ok(());
+        }
+        let answer = cmd("PING").query_async::<()>(&mut self.connection).await;
+        answer.map_err(|error| self.books.link.fault(&error))?;
+        self.contact.note();
+        Ok(())
+    }
+
     async fn pause(&self, freed: bool) {
-        let limit = self.books.link.options().health_check_interval.max(Duration::from_millis(100));
+        let limit = check_interval(&self.books);
         let happened = async {
             if freed {
                 self.slots.freed.notified().await;
@@ -201,12 +215,10 @@ impl Consumer for RedisConsumer {
                     )
                     .into());
                 }
-                if self.queues.is_empty() {
-                    self.pause(false).await;
-                    continue;
-                }
-                if self.room() == 0 {
-                    self.pause(true).await;
+                let is_full = self.room() == 0;
+                if is_full || self.queues.is_empty() {
+                    self.prove().await?;
+                    self.pause(is_full).await;
                     continue;
                 }
                 self.gather().await;
@@ -219,7 +231,10 @@ impl Consumer for RedisConsumer {
             let fetched = fetch.await;
             self.fetch = None;
             let mut batch = match fetched {
-                Ok(Ok(batch)) => batch,
+                Ok(Ok(batch)) => {
+                    self.contact.note();
+                    batch
+                }
                 Ok(Err(fault)) => {
                     if fault.is_connection() {
                         self.changes.lost.store(true, Ordering::Release);
@@ -260,6 +275,10 @@ impl Consumer for RedisConsumer {
         self.is_stale = true;
     }
 
+    fn contact(&self) -> Contact {
+        self.contact.clone()
+    }
+
     async fn close(mut self: Box<Self>) -> Result<(), BrokerError> {
         if let Some(fetch) = self.fetch.take() {
             match fetch.await {
@@ -271,6 +290,11 @@ impl Consumer for RedisConsumer {
         self.books.flush().await;
         Ok(())
     }
+}
+
+/// In what time the server is asked for something.
+fn check_interval(books: &Books) -> Duration {
+    books.link.options().health_check_interval.max(Duration::from_millis(100))
 }
 
 /// The order in which queues are first served.

@@ -1,4 +1,4 @@
-//! The signals that stop a worker. Nothing else in the project listens to any.
+//! The signals that a worker listens to. Nothing else in the project listens to any.
 
 use std::io::{self, IsTerminal};
 
@@ -13,6 +13,8 @@ pub(super) enum Signal {
     Quit,
     /// SIGHUP, where standard output is no terminal: one that is closed is to end the worker, as it does any program.
     Hangup,
+    /// SIGUSR1, which asks what the worker does.
+    User1,
 }
 
 /// Listens to the signals. From then on they do not end the process by themselves.
@@ -23,6 +25,7 @@ pub(super) struct Signals {
     interrupt: tokio::signal::unix::Signal,
     quit: tokio::signal::unix::Signal,
     hangup: Option<tokio::signal::unix::Signal>,
+    user1: tokio::signal::unix::Signal,
 }
 
 #[cfg(unix)]
@@ -33,6 +36,7 @@ impl Signals {
             terminate: signal(SignalKind::terminate())?,
             interrupt: signal(SignalKind::interrupt())?,
             quit: signal(SignalKind::quit())?,
+            user1: signal(SignalKind::user_defined1())?,
             hangup: if io::stdout().is_terminal() {
                 None
             } else {
@@ -54,6 +58,7 @@ impl Signals {
             Some(()) = self.interrupt.recv() => Signal::Interrupt,
             Some(()) = self.quit.recv() => Signal::Quit,
             Some(()) = hangup => Signal::Hangup,
+            Some(()) = self.user1.recv() => Signal::User1,
             // The listeners end with the runtime, and so does who waits here.
             else => std::future::pending().await,
         }

@@ -4,8 +4,10 @@ mod banner;
 #[cfg(unix)]
 pub(super) mod child;
 pub(super) mod platform;
+mod endpoints;
 mod restart;
 mod stopping;
+mod supervisor;
 
 use std::{
     io::{self, Write},
@@ -17,11 +19,16 @@ use std::{
 use celery_core::{
     app::Celery,
     value::Value,
-    worker::{Autoscale, Heartbeat, Shutdown, Worker, WorkerOptions},
+    worker::{Autoscale, Heartbeat, Shutdown, Worker, WorkerHealth, WorkerOptions},
 };
 use clap::builder::FalseyValueParser;
+use tokio_util::task::AbortOnDropHandle;
 
-use self::stopping::{Stage, Stopping};
+use self::{
+    endpoints::Endpoints,
+    stopping::{Stage, Stopping},
+    supervisor::Supervisor,
+};
 use super::{
     Session,
     failure::Failure,
@@ -29,7 +36,7 @@ use super::{
     output::{Output, pluralize},
     pidfile::PidFile,
     remote::seconds,
-    signals::Signals,
+    signals::{Signal, Signals},
 };
 
 /// Runs tasks until it is told to stop.
@@ -91,6 +98,9 @@ pub(super) struct Args {
     /// A file for the id of the process, which also keeps a second worker from starting. Expands as `--logfile` does.
     #[arg(long, value_name = "FILE", env = "CELERY_WORKER_PIDFILE")]
     pidfile: Option<String>,
+    /// Where `/livez` and `/readyz` answer, such as `127.0.0.1:8080` or `:8080`.
+    #[arg(long, value_name = "HOST:PORT", env = "CELERY_WORKER_HEALTH_ADDRESS")]
+    health_address: Option<String>,
     /// How many messages are held for each task that can run; 0 leaves it to the settings.
     #[arg(long, value_name = "NUMBER", env = "CELERY_WORKER_PREFETCH_MULTIPLIER")]
     prefetch_multiplier: Option<u32>,
@@ -225,7 +235,11 @@ pub(super) async fn run(
             "this program has no tasks: write `#[shared_task]` on a function; for those of other crates, build the app with `.autodiscover_tasks(celery::installed_apps!())`"
         );
     }
-    let stopping = serve(worker, *output).await?;
+    let endpoints = match &args.health_address {
+        Some(address) => Some(Endpoints::bind(address).await?),
+        None => None,
+    };
+    let stopping = serve(worker, endpoints, *output).await?;
     app.close().await?;
     if stopping.restarts {
         drop(pidfile);
@@ -235,21 +249,38 @@ pub(super) async fn run(
 }
 
 /// Runs the worker, and passes on what signals ask of it.
-async fn serve(worker: Worker, output: Output) -> Result<Stopping, Failure> {
+async fn serve(
+    worker: Worker,
+    endpoints: Option<Endpoints>,
+    output: Output,
+) -> Result<Stopping, Failure> {
     let mut signals = Signals::listen()?;
     let shutdown = Shutdown::default();
+    let health = worker.health();
+    let mut supervisor = Supervisor::new(health.clone());
+    let _endpoints = endpoints
+        .map(|endpoints| AbortOnDropHandle::new(tokio::spawn(endpoints.serve(health.clone()))));
     let mut running = Box::pin(worker.run(shutdown.clone()));
     let mut stopping =
         Stopping::new(std::env::var("REMAP_SIGTERM").is_ok_and(|to| to == "SIGQUIT"));
     loop {
         let signal = tokio::select! {
-            done = &mut running => return done.map(|()| stopping).map_err(Failure::from),
+            done = &mut running => {
+                supervisor.tell_the_rest();
+                return done.map(|()| stopping).map_err(Failure::from);
+            }
             signal = signals.next() => signal,
+            () = supervisor.tell() => continue,
         };
+        if signal == Signal::User1 {
+            tell_what_is_held(&health);
+            continue;
+        }
         stopping.on(signal).iter().for_each(|words| say(output, words));
         if stopping.restarts && !shutdown.warm.is_cancelled() {
             say(output, &format!("Restarting celery worker ({})", restart::shown()));
         }
+        supervisor.restarts = stopping.restarts;
         match stopping.stage {
             Stage::Running => {}
             Stage::Warm => shutdown.warm.cancel(),
@@ -259,6 +290,13 @@ async fn serve(worker: Worker, output: Output) -> Result<Stopping, Failure> {
             Stage::Gone => return Ok(stopping),
         }
     }
+}
+
+/// Celery's workers log the stacks of their threads. What tasks hold up a worker is seen from these.
+fn tell_what_is_held(health: &WorkerHealth) {
+    let report = health.report();
+    let held = health.held();
+    tracing::warn!(target: "celery::worker", "{} is {}: {} tasks run, {} wait\n{}", health.hostname(), report.stage.as_str(), report.active, report.reserved, held.join("\n"));
 }
 
 /// A closed standard output must not keep a worker from stopping.

@@ -12,8 +12,8 @@ use async_trait::async_trait;
 
 use crate::{
     broker::{
-        Binding, Broker, BrokerError, Consumer, Delivery, Prefetch, Publication, Quarantined,
-        Queue, Scheduled, Settle, Settlement, SharedSets, Subscription,
+        Binding, Broker, BrokerError, Consumer, Contact, Delivery, Prefetch, Publication,
+        Quarantined, Queue, Scheduled, Settle, Settlement, SharedSets, Subscription,
     },
     message::Message,
 };
@@ -221,6 +221,10 @@ impl Consumer for FaultyConsumer {
 
     fn set_queues(&mut self, queues: &[Queue]) {
         self.inner.set_queues(queues);
+    }
+
+    fn contact(&self) -> Contact {
+        self.inner.contact()
     }
 
     async fn close(self: Box<Self>) -> Result<(), BrokerError> {

@@ -13,7 +13,9 @@ use tokio::sync::{Notify, mpsc::UnboundedReceiver};
 
 use super::store::{Store, Taken};
 use crate::{
-    broker::{BrokerError, Consumer, Delivery, Prefetch, Queue, Settle, Settlement, Subscription},
+    broker::{
+        BrokerError, Consumer, Contact, Delivery, Prefetch, Queue, Settle, Settlement, Subscription,
+    },
     clock,
     message::Message,
 };
@@ -104,6 +106,10 @@ impl Consumer for MemoryConsumer {
                 self.queues.push(queue.name.clone());
             }
         }
+    }
+
+    fn contact(&self) -> Contact {
+        Contact::constant()
     }
 
     async fn close(self: Box<Self>) -> Result<(), BrokerError> {

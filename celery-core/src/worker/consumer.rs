@@ -34,6 +34,7 @@ pub(super) async fn run(node: &Arc<Node>, shutdown: &Shutdown) -> Result<(), Err
             Ok(mut consumer) => {
                 tracing::info!(target: "celery::worker", "{} ready.", node.hostname);
                 outage.established = true;
+                node.health.consumes(consumer.contact());
                 let began = Instant::now();
                 match work.consume(consumer.as_mut(), shutdown, &mut outage).await {
                     Some(error) => {
@@ -56,6 +57,7 @@ pub(super) async fn run(node: &Arc<Node>, shutdown: &Shutdown) -> Result<(), Err
             }
             Err(error) => error,
         };
+        node.health.failed(&error);
         outage.pause(&error, node, shutdown).await?;
     }
     work.finish(shutdown).await;
@@ -134,6 +136,7 @@ impl Work<'_> {
 
     /// Hands back what has not begun, and waits for the rest, unless the worker is to stop at once.
     async fn finish(mut self, shutdown: &Shutdown) {
+        self.node.health.stops();
         self.give_up_waiting();
         let node = Arc::clone(self.node);
         let on_idle = node.app.config().worker.enable_soft_shutdown_on_idle;

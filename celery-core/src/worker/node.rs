@@ -6,6 +6,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::{
+    health::Health,
     intake::Intake,
     limits::LimitOverrides,
     pool::{Autoscaler, Pool},
@@ -32,6 +33,7 @@ pub(super) struct Node {
     pub(super) limits: LimitOverrides,
     pub(super) requests: Arc<Requests>,
     pub(super) revoked: Revoked,
+    pub(super) health: Health,
     pub(super) events: EventDispatcher,
     /// Cancelled when the worker waits no longer for what runs.
     pub(super) cold: CancellationToken,

@@ -53,7 +53,7 @@ impl Stopping {
                 self.restarts = true;
                 &[]
             }
-            Signal::Hangup => {
+            Signal::Hangup | Signal::User1 => {
                 self.restarts = restarts;
                 &[]
             }

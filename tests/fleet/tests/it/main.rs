@@ -4,6 +4,7 @@ mod children;
 mod command_line;
 mod control;
 mod harness;
+mod health;
 mod pools;
 mod revoke;
 mod state;
