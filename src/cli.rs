@@ -21,6 +21,7 @@
 mod call;
 mod completion;
 mod control;
+mod events;
 mod failure;
 mod inspect;
 mod list;
@@ -117,6 +118,7 @@ enum Command {
     Purge(purge::Args),
     Migrate(migrate::Args),
     List(list::Args),
+    Events(events::Args),
     /// Shows information that is useful in a bug report.
     Report,
     Completion(completion::Args),
@@ -186,6 +188,7 @@ impl Cli {
             Command::Purge(args) => purge::run(&session, args).await,
             Command::Migrate(args) => Box::pin(migrate::run(&session, args)).await,
             Command::List(args) => list::run(&session, args).await,
+            Command::Events(args) => events::run(&session, args).await,
             Command::Report => report::run(&session),
             Command::Completion(_) => Ok(()),
         };

@@ -59,6 +59,9 @@ pub trait Broker: fmt::Debug + Send + Sync + 'static {
     ) -> Result<Box<dyn Consumer>, BrokerError>;
 
     /// Starts to listen on a fanout exchange. What is published while nobody listens is gone.
+    ///
+    /// The routing key of the queue is a pattern, as for a topic exchange: one hears what was published with a routing
+    /// key that matches it.
     async fn subscribe(&self, queue: &Queue) -> Result<Box<dyn Subscription>, BrokerError>;
 
     /// How many messages wait in the queue, those that are out or deferred not counted.

@@ -1,13 +1,17 @@
 //! Events: what workers tell of themselves and their tasks, and clients of what they send, for whoever listens.
 //!
 //! An [`Event`] has a type, such as `task-succeeded`, whose first word is its group, and fields. An [`EventDispatcher`]
-//! sends them without making anybody wait. Events are told in passing: those that nobody listens to are gone, and a
+//! sends them without making anybody wait, an [`EventReceiver`] hears them, and a [`State`] is what they say of the
+//! fleet. Events are told in passing: those that nobody listens to are gone, and a
 //! broker that is away delays, and in the end costs, events, but no task.
 
 mod dispatcher;
 mod event;
 mod fields;
+mod handlers;
 mod outbox;
+mod receiver;
+mod state;
 #[cfg(test)]
 mod tests;
 mod wire;
@@ -16,6 +20,9 @@ pub use self::{
     dispatcher::EventDispatcher,
     event::{Event, NotAnEvent},
     fields::{Field, Fields},
+    handlers::Handlers,
+    receiver::EventReceiver,
+    state::{InProgress, State, Task, Worker},
 };
 use crate::{app::Celery, broker::Exchange, config::EventConfig, error::Error};
 

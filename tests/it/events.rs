@@ -7,6 +7,7 @@ use celery::{
     core::{
         broker::{Queue, Subscription},
         codec::json,
+        conformance::faulty::Call,
         events,
     },
 };
@@ -14,7 +15,7 @@ use serde_json::{Map, Value, json};
 
 use crate::{
     golden::capture,
-    harness::{Circle, NODE, within},
+    harness::{Circle, NODE, faulty, within},
     tasks::*,
 };
 
@@ -294,4 +295,25 @@ async fn events_of_tasks_can_be_switched_on_and_off_from_afar() {
     circle.done(Add::s(1, 1)).await;
     worker.stop().await;
     assert_eq!(monitor.kinds("worker-offline").await.len(), 4);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_outage_delays_events_and_no_task() {
+    let (circle, servers) = faulty(json!({}));
+    let mut monitor = Monitor::of(&circle).await;
+    let worker = circle.worker_with(with_events());
+    monitor.until("worker-online").await;
+    // The first is that of the task.
+    for nth in 2..=4 {
+        servers.broker.lose_connection_on(Call::Publish, nth);
+    }
+    let began = tokio::time::Instant::now();
+    let id = circle.call(Add::s(2, 3)).await.id().to_owned();
+    assert_eq!(circle.stored(&id).await["status"], "SUCCESS");
+    assert!(began.elapsed() < Duration::from_secs(1));
+    let kinds = monitor.kinds("task-succeeded").await;
+    assert_eq!(kinds, ["task-received", "task-started", "task-succeeded"]);
+    assert!(began.elapsed() >= Duration::from_secs(7), "{:?}", began.elapsed());
+    worker.stop().await;
+    assert_eq!(monitor.kinds("worker-offline").await, ["worker-offline"]);
 }

@@ -12,4 +12,5 @@ mod recovery;
 mod results;
 mod routes;
 pub(crate) mod rust;
+mod state;
 mod tasks;

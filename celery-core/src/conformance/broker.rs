@@ -71,6 +71,7 @@ macro_rules! broker_conformance {
             queues_with_one_binding_get_a_copy_each
             what_no_queue_is_bound_for_is_unroutable
             a_fanout_reaches_every_subscriber_and_nobody_later
+            a_subscriber_hears_what_its_pattern_matches
 
             a_deferred_message_is_delivered_when_due
             a_message_deferred_to_the_past_is_delivered_at_once

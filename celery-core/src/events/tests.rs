@@ -16,6 +16,7 @@ use crate::{
     value::{Map, Value},
 };
 
+mod receiving;
 mod sending;
 
 fn capture(name: &str) -> Value {
@@ -92,7 +93,8 @@ async fn app(name: &str, settings: Value) -> (Celery, Box<dyn Subscription>) {
         .unwrap()
         .build()
         .unwrap();
-    let queue = Queue { exchange: exchange(&app.config().event), ..Queue::named("monitor") };
+    let (exchange, routing_key) = (exchange(&app.config().event), "#".to_owned());
+    let queue = Queue { exchange, routing_key, ..Queue::named("monitor") };
     let heard = app.broker().await.unwrap().subscribe(&queue).await.unwrap();
     (app, heard)
 }

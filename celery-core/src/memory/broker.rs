@@ -89,8 +89,8 @@ impl Broker for MemoryBroker {
 
     async fn subscribe(&self, queue: &Queue) -> Result<Box<dyn Subscription>, BrokerError> {
         let exchange = queue.exchange.name.clone();
-        let (listener, heard) = mpsc::unbounded_channel();
-        self.store.listen(&exchange, listener);
+        let (ear, heard) = mpsc::unbounded_channel();
+        self.store.listen(queue, ear);
         Ok(Box::new(MemorySubscription { store: Arc::clone(&self.store), exchange, heard }))
     }
 

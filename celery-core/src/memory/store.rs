@@ -39,11 +39,18 @@ struct Books {
     /// By exchange.
     bindings: HashMap<String, HashSet<Binding>>,
     /// By fanout exchange.
-    listeners: HashMap<String, Vec<UnboundedSender<Message>>>,
+    listeners: HashMap<String, Vec<Listener>>,
     /// By queue.
     quarantined: HashMap<String, Vec<Quarantined>>,
     /// By the name of the set.
     sets: HashMap<String, ExpiringSet>,
+}
+
+#[derive(Debug)]
+struct Listener {
+    /// What it wants to hear, as a pattern of routing keys.
+    routing_key: String,
+    ear: UnboundedSender<Message>,
 }
 
 #[derive(Debug, PartialEq, Eq, Hash)]
@@ -93,18 +100,18 @@ impl Store {
         });
     }
 
-    pub(super) fn listen(&self, exchange: &str, listener: UnboundedSender<Message>) {
+    pub(super) fn listen(&self, queue: &Queue, ear: UnboundedSender<Message>) {
         let mut books = lock(&self.books);
-        let listeners = books.listeners.entry(exchange.to_owned()).or_default();
-        listeners.retain(|listener| !listener.is_closed());
-        listeners.push(listener);
+        let listeners = books.listeners.entry(queue.exchange.name.clone()).or_default();
+        listeners.retain(|listener| !listener.ear.is_closed());
+        listeners.push(Listener { routing_key: queue.routing_key.clone(), ear });
     }
 
     /// Forgets the listeners of the exchange that have hung up.
     pub(super) fn sweep_listeners(&self, exchange: &str) {
         let mut books = lock(&self.books);
         if let Some(listeners) = books.listeners.get_mut(exchange) {
-            listeners.retain(|listener| !listener.is_closed());
+            listeners.retain(|listener| !listener.ear.is_closed());
             if listeners.is_empty() {
                 books.listeners.remove(exchange);
             }
@@ -251,9 +258,10 @@ impl Books {
         }
         if fanout {
             let listeners = self.listeners.get(&exchange.name).into_iter().flatten();
-            for listener in listeners {
+            let hears = |it: &&Listener| ExchangeKind::Topic.routes(&it.routing_key, routing_key);
+            for listener in listeners.filter(hears) {
                 // One that has hung up meanwhile is swept by itself.
-                _ = listener.send(copy(message, &exchange.name, routing_key));
+                _ = listener.ear.send(copy(message, &exchange.name, routing_key));
             }
         } else if queues.is_empty() {
             return Err(BrokerError::Unroutable {

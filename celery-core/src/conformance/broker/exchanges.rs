@@ -162,6 +162,29 @@ pub async fn a_fanout_reaches_every_subscriber_and_nobody_later(broker: Arc<dyn 
     }
 }
 
+/// Who listens with a pattern hears only what was published with a routing key that matches.
+pub async fn a_subscriber_hears_what_its_pattern_matches(broker: Arc<dyn Broker>) {
+    let exchange = Exchange::fanout("rumours");
+    let mut listeners = Vec::new();
+    for pattern in ["worker.#", "task.multi", "#"] {
+        let queue = bound(pattern, &exchange, pattern);
+        let subscription = within(LIMIT, "to subscribe", broker.subscribe(&queue)).await;
+        listeners.push(subscription.expect("a fanout can be subscribed to"));
+    }
+    let keys = ["task.sent", "worker.online", "task.multi", "worker.elect.ack", "my.own"];
+    for key in keys {
+        publish_one(&broker, to_exchange(&exchange, key, key)).await;
+    }
+    let [workers, tasks, all] = &mut listeners[..] else { panic!("three listen") };
+    for key in ["worker.online", "worker.elect.ack"] {
+        assert_eq!(hear(workers).await, key);
+    }
+    assert_eq!(hear(tasks).await, "task.multi");
+    for key in keys {
+        assert_eq!(hear(all).await, key);
+    }
+}
+
 async fn publish_one(broker: &Arc<dyn Broker>, publication: Publication) {
     publish_all(broker, &[publication]).await;
 }

@@ -3,6 +3,7 @@
 mod children;
 mod command_line;
 mod control;
+mod events;
 mod harness;
 mod health;
 mod pools;
