@@ -28,7 +28,9 @@ pub use celery_core::{
     signature::Signature,
     state::{State, TaskMeta},
     task::{Failure, Ignore, Reject, Retry, SoftTimeLimitExceeded, Task, TaskError},
-    worker::{CommandError, Heartbeat, Panel, Shutdown, Worker, WorkerOptions},
+    worker::{
+        Autoscale, ChildProcess, CommandError, Heartbeat, Panel, Shutdown, Worker, WorkerOptions,
+    },
 };
 #[cfg(feature = "macros")]
 pub use celery_macros::{control_command, inspect_command, remote_task, shared_task, task};

@@ -44,6 +44,8 @@ pub use self::control::{
     Answer, ArgumentType, Command, CommandError, CommandKind, Panel, Run, commands,
 };
 pub use self::health::{HealthReport, WorkerHealth, WorkerStage};
+#[cfg(not(unix))]
+pub use self::pool::ChildProcess;
 use self::{
     health::Health,
     intake::Intake,
@@ -193,6 +195,11 @@ impl Worker {
         &self.queues
     }
 
+    /// Between which numbers that is chosen, where it is.
+    pub fn autoscale(&self) -> Option<Autoscale> {
+        self.node.autoscaler.as_ref().map(Autoscaler::range)
+    }
+
     /// How many tasks it runs at once.
     pub fn concurrency(&self) -> usize {
         self.node.slots.count()
@@ -218,7 +225,7 @@ impl Worker {
                 Some(child) => child.serve(&self.node.app).await,
                 // Another worker of this program is the one whose child this is.
                 None => {
-                    shutdown.warm.cancelled().await;
+                    ChildProcess::ended().await;
                     Ok(())
                 }
             };

@@ -8,7 +8,7 @@ use std::{
     future::pending,
     io,
     os::{fd::AsFd, unix::net::UnixStream},
-    sync::{Mutex, OnceLock, PoisonError},
+    sync::{LazyLock, Mutex, OnceLock, PoisonError},
     thread,
 };
 
@@ -17,6 +17,7 @@ use tokio::{
     signal::unix::{SignalKind, signal},
     sync::mpsc,
 };
+use tokio_util::sync::CancellationToken;
 
 use super::{
     execute::Limits,
@@ -34,7 +35,7 @@ use crate::{app::Celery, context::Context, error::Error, memory, protocol::TaskM
 ///
 /// [`Worker::run`](super::Worker::run) is one by itself where that is so, and `celery::cli::run` is, too. A program that
 /// does more than run a worker asks [`is_child`](Self::is_child), and leaves the rest to its parent: ports that are
-/// bound already, schedulers, other workers.
+/// bound already, schedulers, other workers. Its workers have the same node names in each of its processes.
 #[derive(Debug)]
 pub struct ChildProcess {
     identity: Identity,
@@ -59,6 +60,11 @@ impl ChildProcess {
     pub(super) fn claim_for(hostname: &str) -> Option<Self> {
         let mut free = seat()?.lock().unwrap_or_else(PoisonError::into_inner);
         free.take_if(|child| child.identity.hostname == hostname)
+    }
+
+    /// Waits until the child has ended that this process is.
+    pub(super) async fn ended() {
+        ENDED.cancelled().await;
     }
 
     /// The name of the process, as Celery's logs have it: `ForkPoolWorker-1`.
@@ -87,6 +93,7 @@ impl ChildProcess {
     /// # Errors
     /// When the child cannot start. The worker has been told.
     pub async fn serve(self, app: &Celery) -> Result<(), Error> {
+        let _ended = ENDED.clone().drop_guard();
         panics::install_hook();
         memory::is_elsewhere();
         let ready = match ignore_stop_signals() {
@@ -142,6 +149,9 @@ impl ChildProcess {
     }
 }
 
+/// Cancelled when the child has ended that this process is.
+static ENDED: LazyLock<CancellationToken> = LazyLock::new(CancellationToken::new);
+
 /// Where this process sits as a child, until it is claimed; `None` when it is none. That is looked at once.
 fn seat() -> Option<&'static Mutex<Option<ChildProcess>>> {
     static SEAT: OnceLock<Option<Mutex<Option<ChildProcess>>>> = OnceLock::new();
@@ -170,10 +180,16 @@ fn connect() -> Option<ChildProcess> {
     Some(ChildProcess { identity, socket })
 }
 
-/// A signal that stops a worker is often sent to its whole group, and it is for the worker alone to decide what becomes
+/// A signal that stops or restarts a worker is often sent to its whole group, and it is for the worker alone to decide what becomes
 /// of its children. A listener takes the place of the default, and nobody asks it.
 fn ignore_stop_signals() -> io::Result<()> {
-    for kind in [SignalKind::interrupt(), SignalKind::terminate(), SignalKind::quit()] {
+    let kinds = [
+        SignalKind::hangup(),
+        SignalKind::interrupt(),
+        SignalKind::quit(),
+        SignalKind::terminate(),
+    ];
+    for kind in kinds {
         let _heard_by_nobody = signal(kind)?;
     }
     Ok(())

@@ -22,6 +22,8 @@ use std::{sync::Arc, time::Duration};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 #[cfg(not(unix))]
+pub use self::elsewhere::ChildProcess;
+#[cfg(not(unix))]
 use self::elsewhere::{Children, Lease};
 pub(super) use self::scale::{Autoscaler, MOST};
 #[cfg(unix)]

@@ -5,7 +5,7 @@ use celery_core::{
     broker::{ExchangeKind, Queue},
     clock,
     error::Error,
-    worker::Worker,
+    worker::{Autoscale, Worker},
 };
 use jiff::tz::TimeZone;
 
@@ -46,7 +46,7 @@ pub(super) fn banner(app: &Celery, worker: &Worker) -> Result<String, Error> {
         format!(".> app:         {}", app.name()),
         format!(".> transport:   {}", transport.join(";")),
         format!(".> results:     {results}"),
-        format!(".> concurrency: {} ({pool})", worker.concurrency()),
+        format!(".> concurrency: {} ({pool})", concurrency(worker)),
         format!(".> task events: {}", task_events(worker)),
         String::new(),
         "[queues]".to_owned(),
@@ -72,6 +72,14 @@ fn task_events(worker: &Worker) -> &'static str {
         "ON"
     } else {
         "OFF (enable -E to monitor tasks in this worker)"
+    }
+}
+
+/// How many tasks run at once, or between which numbers that is chosen.
+fn concurrency(worker: &Worker) -> String {
+    match worker.autoscale() {
+        Some(Autoscale { max, min }) => format!("{{min={min}, max={max}}}"),
+        None => worker.concurrency().to_string(),
     }
 }
 

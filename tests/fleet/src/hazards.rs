@@ -21,8 +21,23 @@ async fn builder(#[state] builder: BuiltIn) -> (u32, u32) {
 }
 
 #[shared_task(name = "fleet.isolated", isolate)]
-fn isolated() -> u32 {
+pub(crate) fn isolated() -> u32 {
     std::process::id()
+}
+
+/// What became of an attempt to send a task.
+#[shared_task(name = "fleet.isolated_send", isolate)]
+pub(crate) async fn isolated_send() -> String {
+    match crate::tasks::Add::delay(1, 2).await {
+        Ok(result) => result.id().to_owned(),
+        Err(error) => std::error::Error::source(&error).unwrap_or(&error).to_string(),
+    }
+}
+
+/// So much text.
+#[shared_task(name = "fleet.text")]
+fn text(length: usize, given: String) -> String {
+    given.repeat(length)
 }
 
 #[shared_task(name = "fleet.isolated_abort", isolate)]

@@ -1,6 +1,7 @@
 //! A worker as a process of its own: the settings come from the test that starts it, in the variable `FLEET_CONF`.
 
 mod hazards;
+mod in_code;
 mod tasks;
 
 use std::process::ExitCode;
@@ -44,5 +45,10 @@ async fn start(space: Space) -> Result<(), std::io::Error> {
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    celery::cli::run(app).await
+    let done = match std::env::var("FLEET_MAIN").as_deref() {
+        Ok("two") => in_code::two(&app().expect("settings that are right")).await,
+        Ok("embedded") => in_code::embedded().await,
+        _ => return celery::cli::run(app).await,
+    };
+    done.map_or(ExitCode::FAILURE, |()| ExitCode::SUCCESS)
 }

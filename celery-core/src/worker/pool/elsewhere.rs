@@ -11,6 +11,17 @@ use crate::{
     worker::{execute::Limits, requests::Hold, slots::Slot, trace::Traced, verdict::WhenLost},
 };
 
+/// This process as a child of a worker, which none is on this system.
+#[derive(Debug)]
+pub struct ChildProcess(Infallible);
+
+impl ChildProcess {
+    /// Whether this process is a child of a worker.
+    pub fn is_child() -> bool {
+        false
+    }
+}
+
 /// No children.
 #[derive(Debug)]
 pub(super) struct Children {

@@ -277,7 +277,7 @@ fn unreadable(error: &io::Error) -> Outcome {
 /// Sends the signal. Children ignore what stops a worker when it is sent to the whole group; here it is meant.
 fn send_signal(pid: Pid, number: i32) {
     let signal = match Signal::from_named_raw(number) {
-        Some(Signal::TERM | Signal::INT | Signal::QUIT) => Signal::KILL,
+        Some(Signal::HUP | Signal::INT | Signal::QUIT | Signal::TERM) => Signal::KILL,
         Some(signal) => signal,
         None => {
             tracing::error!(number, "there is no such signal to terminate a task with");

@@ -57,7 +57,8 @@ impl Autoscaler {
         Ok(Self { range: Mutex::new(range), times: Mutex::default(), keepalive })
     }
 
-    fn range(&self) -> Autoscale {
+    /// The range.
+    pub(in crate::worker) fn range(&self) -> Autoscale {
         *lock(&self.range)
     }
 }

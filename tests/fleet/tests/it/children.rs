@@ -5,6 +5,7 @@ use std::{collections::HashSet, fs};
 use celery::{AsyncResult, Celery, Error};
 use peers::{Process, Space};
 use serde_json::{Value, json};
+use tokio::process::Command;
 
 use crate::harness::{call, command, worker};
 
@@ -247,7 +248,7 @@ async fn an_idle_child_that_is_killed_is_replaced_and_reaped() {
     let app = space.app();
     let worker = prefork(&space, &["-c", "1"]).await;
     let before = pid(&app, "fleet.pid", json!([])).await;
-    peers::run(tokio::process::Command::new("kill").args(["-KILL", &before.to_string()])).await;
+    peers::run(Command::new("kill").args(["-KILL", &before.to_string()])).await;
     worker.says("exited with 'signal 9 (SIGKILL)'").await;
     let after = pid(&app, "fleet.pid", json!([])).await;
     assert_eq!(children(&worker), HashSet::from([after]));
@@ -279,4 +280,78 @@ async fn a_worker_whose_children_cannot_start_stops_and_says_why() {
         let log = worker.log();
         assert!(log.contains(&format!("no child process can be started: {why}")), "{log}");
     }
+}
+
+#[tokio::test]
+async fn what_stops_the_whole_group_is_for_the_worker_to_decide() {
+    for (signal, code) in [("TERM", 0), ("INT", 1)] {
+        let space = space();
+        let app = space.app();
+        let mut worker = prefork(&space, &["-c", "1"]).await;
+        let held = call(&app, "fleet.hold", json!(["gate"])).await;
+        space.entered("gate").await;
+        let group = format!("-{}", worker.id());
+        peers::run(Command::new("kill").args(["-s", signal, "--", &group])).await;
+        worker.says("Warm shutdown").await;
+        space.open("gate").await;
+        assert_eq!(held.get().await.expect("its child lives on"), json!("gate"));
+        assert_eq!(worker.ended().await.code(), Some(code));
+    }
+}
+
+#[tokio::test]
+async fn a_cold_shutdown_kills_the_children_and_hands_back_what_is_late() {
+    let space = space();
+    let app = space.app();
+    let mut first = prefork(&space, &["-c", "2"]).await;
+    let late = call(&app, "fleet.hold_late", json!(["gate"])).await;
+    space.entered("gate").await;
+    call(&app, "fleet.spin", json!(["spin"])).await;
+    space.entered("spin").await;
+    first.signal("QUIT").await;
+    assert_eq!(first.ended().await.code(), Some(1));
+    assert_eq!(group(&first, &["R", "S", "D", "T"]), HashSet::new());
+    let second = prefork(&space, &["-c", "1"]).await;
+    space.entered("gate").await;
+    space.open("gate").await;
+    assert_eq!(late.get().await.expect("another worker runs it"), json!("gate"));
+    assert!(second.stop().await.success());
+}
+
+#[tokio::test]
+async fn the_workers_of_one_program_have_children_of_their_own() {
+    let space = space().with("worker_pool", "prefork").with("worker_max_tasks_per_child", 1);
+    let app = space.app();
+    let mut program = Process::start(command(&space, &[]).env("FLEET_MAIN", "two"));
+    let mut pids = HashSet::new();
+    for queue in ["one", "two", "one", "two"] {
+        let result = app.send_task("fleet.pid").queue(queue).send().await.expect("published");
+        let result: AsyncResult<u32> = result.typed();
+        pids.insert(result.get().await.expect("it runs"));
+        space.entered("shutdown").await;
+    }
+    assert_eq!(pids.len(), 4);
+    assert!(!pids.contains(&program.id()));
+    program.signal("TERM").await;
+    program.ended().await;
+    assert_eq!(group(&program, &["R", "S", "D", "T"]), HashSet::new());
+}
+
+#[tokio::test]
+async fn a_child_has_no_part_in_a_broker_inside_its_worker() {
+    let space = space();
+    let printed = peers::run(command(&space, &[]).env("FLEET_MAIN", "embedded")).await;
+    assert!(printed.contains("isolated: true\n"), "{printed}");
+    assert!(printed.contains("sent: `memory://` is inside the worker"), "{printed}");
+}
+
+#[tokio::test]
+async fn much_is_given_to_a_child_and_taken_from_it() {
+    let space = space();
+    let app = space.app();
+    let worker = prefork(&space, &["-c", "1"]).await;
+    let given = "x".repeat(2 << 20);
+    let text = call(&app, "fleet.text", json!([3, given])).await.get().await.expect("it returns");
+    assert_eq!(text.as_str().map(str::len), Some(6 << 20));
+    assert!(worker.stop().await.success());
 }

@@ -1,0 +1,52 @@
+//! Programs that run workers in their own code, and not by the command line.
+
+use celery::{Celery, ChildProcess, Error, Shutdown, Worker, WorkerOptions};
+
+use crate::hazards::{Isolated, IsolatedSend};
+
+fn worker(app: &Celery, name: &str) -> Result<Worker, Error> {
+    let options = WorkerOptions {
+        hostname: Some(format!("{name}@fleet")),
+        queues: Some(vec![name.to_owned()]),
+        concurrency: Some(1),
+        ..WorkerOptions::default()
+    };
+    Worker::new(app, options)
+}
+
+/// Two workers in one program, each on the queue of its name.
+pub(crate) async fn two(app: &Celery) -> Result<(), Error> {
+    app.set_current();
+    let shutdown = Shutdown::default();
+    let (one, two) = (worker(app, "one")?, worker(app, "two")?);
+    let (one, two) = tokio::join!(one.run(shutdown.clone()), two.run(shutdown));
+    one.and(two)
+}
+
+/// A program that is its own worker, on a broker inside it; prints what came of its tasks.
+pub(crate) async fn embedded() -> Result<(), Error> {
+    let app = Celery::builder("embedded")
+        .environment_from([])
+        .set("worker_proc_alive_timeout", 30)
+        .state(crate::hazards::BuiltIn(0))
+        .state(peers::Space::at("redis://unused", "unused:"))
+        .build()?;
+    app.set_current();
+    let worker = worker(&app, "celery")?;
+    if ChildProcess::is_child() {
+        return worker.run(Shutdown::default()).await;
+    }
+    let shutdown = Shutdown::default();
+    let running = tokio::spawn(worker.run(shutdown.clone()));
+    let pid = Isolated::delay().await?.get().await?;
+    let sent = IsolatedSend::delay().await?.get().await?;
+    print(&format!("isolated: {}", pid != std::process::id()));
+    print(&format!("sent: {sent}"));
+    shutdown.warm.cancel();
+    running.await.expect("the worker does not panic")
+}
+
+#[expect(clippy::print_stdout, reason = "the test reads it")]
+fn print(line: &str) {
+    println!("{line}");
+}
