@@ -24,6 +24,7 @@ mod node;
 mod panics;
 mod patience;
 mod pool;
+mod rates;
 mod refuse;
 mod request;
 mod requests;
@@ -51,6 +52,7 @@ use self::{
     intake::Intake,
     node::Node,
     pool::{Autoscaler, Pool},
+    rates::Rates,
     revoked::Revoked,
     slots::Slots,
 };
@@ -178,6 +180,7 @@ impl Worker {
             requests: Arc::default(),
             revoked: Revoked::default(),
             health: Health::default(),
+            rates: Rates::new(app.registry()?, app.config()),
             events,
             cold,
         };

@@ -26,6 +26,7 @@ mod mutations;
 mod on_redis;
 mod options;
 mod outage;
+mod rates;
 mod redact;
 mod remote;
 mod retry;

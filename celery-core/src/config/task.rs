@@ -9,6 +9,8 @@ use super::masked::seconds;
 use super::read::{
     self, Parsed, Reader, boolean, compression, integer, limit, name, optional, serializer,
 };
+use crate::rate::Rate;
+
 /// How tasks are sent and run, unless the task or the call says otherwise.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[non_exhaustive]
@@ -37,6 +39,8 @@ pub struct TaskConfig {
     pub default_exchange: Option<String>,
     /// Routing key of the default queue; see [`default_routing_key`](Self::default_routing_key).
     pub default_routing_key: Option<String>,
+    /// How often a task may begin that says nothing itself, as [`Rate`] reads it.
+    pub default_rate_limit: Option<String>,
     /// Priority of messages that are given none.
     pub default_priority: Option<u8>,
     /// Whether no result is stored unless the task says so.
@@ -116,6 +120,7 @@ impl TaskConfig {
             default_queue: reader.read("task_default_queue", name),
             default_exchange: reader.read("task_default_exchange", optional(read::text)),
             default_routing_key: reader.read("task_default_routing_key", optional(read::text)),
+            default_rate_limit: reader.read("task_default_rate_limit", optional(rate_limit)),
             default_priority: reader.read("task_default_priority", optional(integer)),
             ignore_result: reader.read("task_ignore_result", boolean),
             publish_retry: reader.read("task_publish_retry", boolean),
@@ -173,6 +178,15 @@ fn annotations(value: &Value) -> Parsed<Value> {
     let expected = "a dictionary from the name of a task, or a pattern, to its options, or a list of such dictionaries";
     let fits = value.is_object() || value.is_array();
     fits.then(|| value.clone()).ok_or_else(|| expected.to_owned())
+}
+
+fn rate_limit(value: &Value) -> Parsed<String> {
+    let text = match value {
+        Value::Number(number) => number.to_string(),
+        other => other.as_str().unwrap_or_default().to_owned(),
+    };
+    let expected = "how many tasks may begin in a second, a minute or an hour, such as `10/s`, `10/m` or `10/h`";
+    Rate::parse(&text).map(|_| text).map_err(|_| expected.to_owned())
 }
 
 fn delivery_mode(value: &Value) -> Parsed<u8> {

@@ -21,6 +21,8 @@ pub struct WorkerConfig {
     pub soft_shutdown_timeout: Duration,
     /// Whether that time passes also when nothing runs.
     pub enable_soft_shutdown_on_idle: bool,
+    /// Whether rate limits of tasks are ignored.
+    pub disable_rate_limits: bool,
     /// Whether the worker answers control commands.
     pub enable_remote_control: bool,
     /// Whether a redelivered `acks_late` task whose result is SUCCESS already is skipped.
@@ -100,6 +102,7 @@ impl WorkerConfig {
                 .read("worker_soft_shutdown_timeout", super::read::seconds),
             enable_soft_shutdown_on_idle: reader
                 .read("worker_enable_soft_shutdown_on_idle", boolean),
+            disable_rate_limits: reader.read("worker_disable_rate_limits", boolean),
             enable_remote_control: reader.read("worker_enable_remote_control", boolean),
             deduplicate_successful_tasks: reader
                 .read("worker_deduplicate_successful_tasks", boolean),

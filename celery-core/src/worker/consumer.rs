@@ -1,6 +1,10 @@
 //! Takes deliveries, and gives them slots in the order in which they came.
 
-use std::{collections::VecDeque, sync::Arc, time::Duration};
+use std::{
+    collections::{HashMap, VecDeque},
+    sync::Arc,
+    time::Duration,
+};
 
 use tokio::{
     sync::watch,
@@ -15,14 +19,20 @@ use super::{
     request::{self, Received, Request},
 };
 use crate::{
-    broker::{BrokerError, Consumer},
+    broker::{BrokerError, Consumer, Prefetch},
     error::Error,
 };
 
 /// Consumes until the worker is asked to stop, over as many connections as that takes.
 pub(super) async fn run(node: &Arc<Node>, shutdown: &Shutdown) -> Result<(), Error> {
     let wanted = node.intake.follow();
-    let mut work = Work { node, wanted, ready: VecDeque::new(), running: JoinSet::new() };
+    let mut work = Work {
+        node,
+        wanted,
+        ready: VecDeque::new(),
+        limited: HashMap::new(),
+        running: JoinSet::new(),
+    };
     let mut outage = Outage::default();
     loop {
         let consumer = tokio::select! {
@@ -71,6 +81,8 @@ struct Work<'a> {
     wanted: watch::Receiver<Wanted>,
     /// Admitted, waiting for a slot.
     ready: VecDeque<Request>,
+    /// Admitted, waiting for the rate limit of their tasks.
+    limited: HashMap<&'static str, VecDeque<Request>>,
     running: JoinSet<()>,
 }
 
@@ -102,7 +114,13 @@ impl Work<'_> {
                 Ok(()) = self.wanted.changed() => {
                     let Wanted { queues, prefetch } = self.wanted.borrow_and_update().clone();
                     consumer.set_queues(&queues);
-                    consumer.set_prefetch(prefetch);
+                    consumer.set_prefetch(self.with_limited(prefetch));
+                }
+                task = self.node.rates.due() => {
+                    self.node.rates.begin(task);
+                    let held = self.limited.get_mut(task);
+                    self.ready.extend(held.and_then(VecDeque::pop_front));
+                    consumer.set_prefetch(self.prefetch());
                 }
                 Some(done) = self.running.join_next() => log_if_lost(done),
                 batch = consumer.next() => match batch {
@@ -111,6 +129,11 @@ impl Work<'_> {
                         for delivery in batch {
                             match request::receive(self.node, delivery) {
                                 Received::Run(request) => self.ready.push_back(*request),
+                                Received::Held(request) => {
+                                    let held = self.limited.entry(request.task()).or_default();
+                                    held.push_back(*request);
+                                    consumer.set_prefetch(self.prefetch());
+                                }
                                 Received::Refused(settle) => {
                                     self.running.spawn(settle);
                                 }
@@ -123,9 +146,22 @@ impl Work<'_> {
         }
     }
 
+    /// How many messages may be out: what waits for rate limits keeps nothing else from coming.
+    fn prefetch(&self) -> Prefetch {
+        self.with_limited(self.wanted.borrow().prefetch)
+    }
+
+    fn with_limited(&self, prefetch: Prefetch) -> Prefetch {
+        let limited: usize = self.limited.values().map(VecDeque::len).sum();
+        prefetch.map(|most| most.saturating_add(u32::try_from(limited).unwrap_or(u32::MAX)))
+    }
+
     /// Hands back what has not begun: after a lost connection it comes again, and is not to be run twice.
     fn give_up_waiting(&mut self) {
-        let waiting = std::mem::take(&mut self.ready);
+        let mut waiting: Vec<_> = self.ready.drain(..).collect();
+        waiting.extend(self.limited.drain().flat_map(|(_, held)| held));
+        waiting.sort_by_key(Request::number);
+        self.node.rates.release_all();
         self.running.spawn(async move {
             // The last one first, since each goes to the front of its queue.
             for request in waiting.into_iter().rev() {

@@ -23,6 +23,8 @@ pub(super) enum Moment<'a> {
     Received(&'a Admission),
     /// It is not due: it waits in the broker.
     Deferred(Timestamp),
+    /// The rate limit of its task keeps it back: it waits in the broker, as if it had not come.
+    Limited(Timestamp),
     /// It is not run, or was ended while it ran: it was not begun in time, or somebody revoked it.
     Revoked(&'a Revocation),
     /// It has succeeded before, and was delivered again.
@@ -89,6 +91,9 @@ impl Node {
         match moment {
             Moment::Received(_) => {
                 tracing::info!(target: "celery::worker", "Task {name}[{id}] received");
+            }
+            Moment::Limited(until) => {
+                tracing::trace!(id, %until, "the task waits in the broker for its rate limit");
             }
             Moment::Deferred(eta) => {
                 tracing::debug!(id, %eta, "the task waits in the broker until it is due");
@@ -193,7 +198,11 @@ impl Node {
                 let name = repr::python(&Value::from(message.task.as_str()));
                 event.add("exception", &format!("NotRegistered({name})"));
             }),
-            Moment::Received(_) | Moment::Deferred(_) | Moment::AlreadyDone | Moment::Ignored => {}
+            Moment::Received(_)
+            | Moment::Deferred(_)
+            | Moment::Limited(_)
+            | Moment::AlreadyDone
+            | Moment::Ignored => {}
         }
     }
 

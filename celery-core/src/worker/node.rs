@@ -10,6 +10,7 @@ use super::{
     intake::Intake,
     limits::LimitOverrides,
     pool::{Autoscaler, Pool},
+    rates::Rates,
     requests::Requests,
     revoked::Revoked,
     slots::Slots,
@@ -34,6 +35,7 @@ pub(super) struct Node {
     pub(super) requests: Arc<Requests>,
     pub(super) revoked: Revoked,
     pub(super) health: Health,
+    pub(super) rates: Rates,
     pub(super) events: EventDispatcher,
     /// Cancelled when the worker waits no longer for what runs.
     pub(super) cold: CancellationToken,

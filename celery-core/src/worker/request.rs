@@ -6,7 +6,7 @@
 
 use std::{error::Error as StdError, pin::Pin, sync::Arc, time::Duration};
 
-use jiff::tz::TimeZone;
+use jiff::{Timestamp, tz::TimeZone};
 
 use super::{
     admit::{Admission, Candidate, admit},
@@ -14,6 +14,7 @@ use super::{
     limits::Override,
     moment::Moment,
     node::Node,
+    rates::Permit,
     refuse::{refuse, refuse_unregistered, revoke},
     requests::Hold,
     settle::carry_out,
@@ -38,6 +39,8 @@ pub(super) type Work = Pin<Box<dyn Future<Output = ()> + Send>>;
 pub(super) enum Received {
     /// It is to be run.
     Run(Box<Request>),
+    /// It is to be run when the rate limit of its task lets it.
+    Held(Box<Request>),
     /// It is not, and this settles it.
     Refused(Work),
 }
@@ -75,12 +78,23 @@ pub(super) fn receive(node: &Arc<Node>, mut delivery: Delivery) -> Received {
     };
     node.app.redact(&mut message);
     let admission = admission(&node, &message);
+    let permit = match admission {
+        Admission::Run => node.rates.ask(task.name, &message.id),
+        Admission::Defer(_) | Admission::Revoked(_) => Permit::Begin,
+    };
+    if let Permit::Defer(wait) = permit {
+        // It is received when it is to be run: until then it may come often, here and elsewhere.
+        let until = not_after_it_expires(clock::now() + wait, &message);
+        node.tell(&message, &Moment::Limited(until));
+        return Received::Refused(settled(delivery, Settlement::Defer(until)));
+    }
     node.tell(&message, &Moment::Received(&admission));
     match admission {
         Admission::Run => {
             let hold = node.requests.hold(task.name, message);
             node.scale_for_one_more();
-            Received::Run(Box::new(Request { node, task, hold, delivery }))
+            let request = Box::new(Request { node, task, hold, delivery });
+            if permit == Permit::Hold { Received::Held(request) } else { Received::Run(request) }
         }
         Admission::Defer(eta) => {
             node.tell(&message, &Moment::Deferred(eta));
@@ -92,7 +106,24 @@ pub(super) fn receive(node: &Arc<Node>, mut delivery: Delivery) -> Received {
     }
 }
 
+/// That time, or the moment when the message expires: it is said of it then.
+fn not_after_it_expires(until: Timestamp, message: &TaskMessage) -> Timestamp {
+    let expires = message.expires(&TimeZone::UTC).ok().flatten();
+    let expired = expires.and_then(|expires| expires.checked_add(Duration::from_millis(1)).ok());
+    expired.map_or(until, |expired| until.min(expired))
+}
+
 impl Request {
+    /// The name of the task, as it is registered.
+    pub(super) fn task(&self) -> &'static str {
+        self.task.name
+    }
+
+    /// Its place in the order of receipt.
+    pub(super) fn number(&self) -> u64 {
+        self.hold.number()
+    }
+
     /// Runs the task in the slot and settles the delivery.
     pub(super) async fn run(self, slot: Slot) {
         let Self { node, task, hold, delivery } = self;

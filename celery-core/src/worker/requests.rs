@@ -139,6 +139,11 @@ impl Held {
 }
 
 impl Hold {
+    /// Its place in the order of receipt.
+    pub(super) fn number(&self) -> u64 {
+        self.number
+    }
+
     /// Notes that it begins in that process.
     pub(super) fn begin(&self, pid: u32) {
         *lock(&self.held.stage) = Stage::Active { since: clock::now(), pid };

@@ -42,7 +42,7 @@ pub(super) const TASK: &[Setting] = settings! {
     task_default_routing_key, "CELERY_DEFAULT_ROUTING_KEY", Text = "null",
         used("routing key of the default queue; null means the queue's name");
     task_default_rate_limit, "CELERY_DEFAULT_RATE_LIMIT", Text = "null",
-        refused("rate limits are not supported by this version");
+        used("how often a task may begin on each worker that says nothing itself: `10/s`, `10/m`, `10/h`");
     task_default_priority, "CELERY_DEFAULT_PRIORITY", Int = "null",
         used("priority of messages that are given none");
     task_eager_propagates, "CELERY_EAGER_PROPAGATES_EXCEPTIONS", Bool = "false", refused(EAGER);

@@ -24,8 +24,8 @@ pub(super) const WORKER: &[Setting] = settings! {
         refused("it names a Python class");
     worker_direct, "CELERY_WORKER_DIRECT", Bool = "false",
         refused("this version gives a worker no queue of its own: name one with `task_queues`");
-    worker_disable_rate_limits, "CELERY_DISABLE_RATE_LIMITS", Bool = "false", refused_except(&["true"],
-        "rate limits are not supported by this version, so there are none to ignore");
+    worker_disable_rate_limits, "CELERY_DISABLE_RATE_LIMITS", Bool = "false",
+        used("rate limits of tasks are ignored");
     worker_deduplicate_successful_tasks, "CELERYD_DEDUPLICATE_SUCCESSFUL_TASKS", Bool = "false",
         used("a redelivered `acks_late` task whose result is SUCCESS already is skipped");
     worker_enable_remote_control, "CELERY_ENABLE_REMOTE_CONTROL", Bool = "true",

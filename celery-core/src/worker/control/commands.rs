@@ -112,6 +112,11 @@ pub(super) const COMMANDS: &[Command] = &[
         .parameters(&[required("ids")])
         .variadic("ids")
         .signature("[id1 [id2 [... [idN]]]]"),
+    Command::control("rate_limit", run!(operate::rate_limit))
+        .help("Tell worker(s) to modify the rate limit for a task by type.")
+        .parameters(&[required("task_name"), required("rate_limit")])
+        .args(&[("task_name", Text), ("rate_limit", Text)])
+        .signature("<task_name> <rate_limit (e.g., 5/s | 5/m | 5/h)>"),
     Command::inspect("registered", run!(inspect::registered))
         .alias("dump_tasks")
         .help("List of registered tasks.")

@@ -2,10 +2,12 @@
 
 mod consumers;
 mod pool;
+mod rates;
 
 pub(super) use self::{
     consumers::{add_consumer, cancel_consumer},
     pool::{autoscale, pool_grow, pool_restart, pool_shrink, time_limit},
+    rates::rate_limit,
 };
 use super::{command::Answer, panel::Panel};
 use crate::arguments::Bound;

@@ -16,10 +16,13 @@ pub(in super::super) async fn registered(panel: &Panel, mut given: Bound) -> Ans
     }
     let config = &panel.node.app.config().task;
     let show = |name: &str, options: &Options| {
-        let shown: Vec<_> = items
-            .iter()
-            .filter_map(|item| Some(format!("{item}={}", attribute(options, config, item)?)))
-            .collect();
+        // It may have been changed since.
+        let attribute = |item: &str| match item {
+            "rate_limit" => panel.node.rates.text(name),
+            _ => attribute(options, config, item),
+        };
+        let shown: Vec<_> =
+            items.iter().filter_map(|item| Some(format!("{item}={}", attribute(item)?))).collect();
         if shown.is_empty() { name.to_owned() } else { format!("{name} [{}]", shown.join(" ")) }
     };
     let tasks = panel.node.registry().iter();
