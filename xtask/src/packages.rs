@@ -17,6 +17,10 @@ pub(crate) struct Package {
 
 pub(crate) const REDIS: Package =
     Package { apt_get: "redis-server", dnf: "redis", apk: "redis", brew: "redis" };
+pub(crate) const TMUX: Package =
+    Package { apt_get: "tmux", dnf: "tmux", apk: "tmux", brew: "tmux" };
+pub(crate) const CHROMIUM: Package =
+    Package { apt_get: "chromium", dnf: "chromium", apk: "chromium", brew: "chromium" };
 pub(crate) const PYTHON: Package =
     Package { apt_get: "python3-venv", dnf: "python3", apk: "python3", brew: "python" };
 

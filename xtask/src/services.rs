@@ -7,14 +7,18 @@ use std::thread;
 
 use crate::Layout;
 use crate::failure::Failure;
-use crate::python;
 use crate::redis::Redis;
+use crate::{packages, python};
 
 /// Running servers; dropping them ends them.
 #[derive(Debug)]
 pub(crate) struct Services {
     redis: Redis,
     python: PathBuf,
+    /// What a program for a terminal is run in.
+    tmux: PathBuf,
+    /// What Flower's pages are looked at with.
+    chromium: PathBuf,
 }
 
 impl Services {
@@ -26,17 +30,21 @@ impl Services {
             )
         })?;
         let python = python::ready(layout)?;
+        let tmux = packages::find_or_install("tmux", &packages::TMUX)?;
+        let chromium = packages::find_or_install("chromium", &packages::CHROMIUM)?;
         let redis = Redis::start(layout)?;
         println!("xtask: Redis answers at {}", redis.url());
-        Ok(Self { redis, python })
+        Ok(Self { redis, python, tmux, chromium })
     }
 
     /// What the tests read. A test that finds its variable missing fails and names `cargo xtask test`.
-    pub(crate) fn environment(&self) -> [(&'static str, OsString); 3] {
+    pub(crate) fn environment(&self) -> [(&'static str, OsString); 5] {
         [
             ("CELERY_TEST_REDIS_URL", self.redis.url().into()),
             ("CELERY_TEST_REDIS_TLS_URL", self.redis.tls_url().into()),
             ("CELERY_TEST_PYTHON", self.python.clone().into()),
+            ("CELERY_TEST_TMUX", self.tmux.clone().into()),
+            ("CELERY_TEST_CHROMIUM", self.chromium.clone().into()),
         ]
     }
 }

@@ -4,6 +4,7 @@ mod children;
 mod command_line;
 mod control;
 mod events;
+mod flower;
 mod harness;
 mod health;
 mod pools;
