@@ -16,6 +16,7 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     app::Celery,
     error::Error,
+    events::Fields,
     protocol::TaskMessage,
     state::State,
     task::{Failure, Retry, SoftTimeLimitExceeded, TaskError},
@@ -131,6 +132,24 @@ impl Context {
             app.store_state(request, state, meta, self.children(), self.hostname())
         };
         app.insist(store).await
+    }
+
+    /// Tells an event of the task, such as `task-progress`, with its id as `uuid`: Celery's `Task.send_event`.
+    ///
+    /// ```ignore
+    /// task.send_event("task-progress", |event| _ = event.add("done", 3)).await?;
+    /// ```
+    ///
+    /// # Errors
+    /// [`Error::Broker`] when the broker cannot be reached. That nobody listens is no error.
+    pub async fn send_event(
+        &self,
+        kind: &str,
+        fields: impl FnOnce(&mut Fields),
+    ) -> Result<(), Error> {
+        let (app, id) = (&self.inner.app, self.id());
+        let event = app.event_of(self.hostname(), kind, |event| fields(event.add("uuid", id)))?;
+        Ok(app.publisher().await?.publish(&[event]).await?)
     }
 
     /// A wish to run again, to be returned as the task's error.

@@ -30,7 +30,7 @@ fn the_command_line_is_put_together_without_contradictions() {
 
 #[test]
 fn options_of_the_worker_have_celerys_names() {
-    let line = "celery -b redis://h/0 --result-backend redis://h/1 -C -q worker -n w1@%h -Q a,b -X c -c 3 -l debug -P solo --prefetch-multiplier 2 --time-limit 90 --soft-time-limit 60.5 -f w.log --pidfile w.pid --purge";
+    let line = "celery -b redis://h/0 --result-backend redis://h/1 -C -q worker -n w1@%h -Q a,b -X c -c 3 -l debug -P solo --prefetch-multiplier 2 --time-limit 90 --soft-time-limit 60.5 -f w.log --pidfile w.pid --purge -E --heartbeat-interval 5";
     let cli = parse(line).unwrap();
     assert!(cli.no_color && cli.quiet);
     let overrides = cli.overrides();
@@ -40,6 +40,9 @@ fn options_of_the_worker_have_celerys_names() {
     let Command::Worker(args) = cli.command else { panic!("not the worker") };
     let shown = format!("{args:?}");
     for part in ["Number(3)", "Debug", r#"["a", "b"]"#, "60.5s", "purge: true", "w.pid"] {
+        assert!(shown.contains(part), "{part} in {shown}");
+    }
+    for part in ["task_events: true", "heartbeat_interval: Some(5s)"] {
         assert!(shown.contains(part), "{part} in {shown}");
     }
 }

@@ -223,6 +223,17 @@ async fn of_some_tasks_and_by_most_workers_nothing_is_told() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_task_tells_an_event_of_its_own() {
+    let circle = Circle::new();
+    let mut monitor = Monitor::of(&circle).await;
+    let _worker = circle.worker_with(without_events());
+    let id = circle.call(Outspoken::s()).await.id().to_owned();
+    let event = monitor.until("task-progress").await.pop().unwrap();
+    assert_eq!((&event["uuid"], &event["done"]), (&json!(id), &json!(3)));
+    assert_eq!(event["hostname"], NODE);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_worker_says_that_it_lives_and_what_it_does() {
     let circle = Circle::new();
     let mut monitor = Monitor::of(&circle).await;

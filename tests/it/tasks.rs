@@ -261,6 +261,13 @@ pub(super) fn spawn_on_a_thread(task: &Context, x: i64) -> Result<i64, TaskError
     Ok(x)
 }
 
+/// Tells of itself by an event of its own.
+#[shared_task(bind)]
+pub(super) async fn outspoken(task: &Context) -> Result<(), TaskError> {
+    task.send_event("task-progress", |event| _ = event.add("done", 3)).await?;
+    Ok(())
+}
+
 /// Of which no event tells.
 #[shared_task(send_events = false)]
 pub(super) async fn discreet() {}

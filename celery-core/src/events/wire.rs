@@ -123,13 +123,23 @@ impl Celery {
         kind: &str,
         fields: impl FnOnce(&mut Fields),
     ) -> Result<Publication, Error> {
+        self.event_of(self.origin_name(), kind, fields)
+    }
+
+    /// The message of an event that is told under that node name.
+    pub(crate) fn event_of(
+        &self,
+        hostname: &str,
+        kind: &str,
+        fields: impl FnOnce(&mut Fields),
+    ) -> Result<Publication, Error> {
         let mut written = Fields::new();
         fields(&mut written);
         let event = Told {
             clock: self.clock().forward(),
             text: written.end(clock::now().as_microsecond(), kind),
         };
-        let sender = Sender::of_this_process(&self.config().event, self.origin_name());
+        let sender = Sender::of_this_process(&self.config().event, hostname);
         sender.single(&routing_key(kind), &event)
     }
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use celery::core::events::{Event, State};
-use peers::{LIMIT, Process, PythonWorker, Space, celery_command, python};
+use peers::{LIMIT, Process, PythonWorker, Space, celery_command, python, service};
 use serde_json::{Value, json};
 use tokio::time::timeout;
 
@@ -120,4 +120,48 @@ async fn our_receiver_and_dump_hear_a_python_worker() {
     worker.stop().await;
     assert!(dump.stop().await.success());
     events.close().await;
+}
+
+/// A database that no other test uses, by which the connections of this one are known.
+const ITS_OWN: u8 = 9;
+
+#[tokio::test]
+async fn connections_that_are_lost_cost_events_and_no_task() {
+    let url = service("CELERY_TEST_REDIS_URL");
+    let server = url.strip_suffix("/0").expect("the url ends with a database");
+    let space = Space::at(&format!("{server}/{ITS_OWN}"), &Space::new().prefix)
+        .with_transport_option("worker_timeout", 3);
+    let app = space.app();
+    let worker = worker(&space, &["-E", "-n", "w1@here", "-c", "2"]).await;
+    let mut results = Vec::new();
+    for round in 0..3 {
+        for number in 0..10 {
+            results.push((round + number, call(&app, "fleet.add", json!([round, number])).await));
+        }
+        let mut killed = 0;
+        let clients: String = space.redis("CLIENT", &["LIST"]).await;
+        let ours = format!(" db={ITS_OWN} ");
+        let ours =
+            clients.lines().filter(|line| line.contains(&ours) && !line.contains(" cmd=client"));
+        for line in ours {
+            let id = line.split(' ').find_map(|field| field.strip_prefix("id=")).unwrap();
+            killed += space.redis::<u64>("CLIENT", &["KILL", "ID", id]).await;
+        }
+        assert!(killed > 2, "round {round}: {clients}");
+    }
+    for (sum, result) in results {
+        assert_eq!(result.get_within(LIMIT).await.expect("the task is run"), json!(sum));
+    }
+    let mut events = app.events().receive("task.#").await.unwrap();
+    let last = call(&app, "fleet.add", json!([1, 1])).await;
+    let told = async {
+        loop {
+            let event = events.next().await.unwrap();
+            if event.kind() == "task-succeeded" && event.text("uuid") == Some(last.id()) {
+                return;
+            }
+        }
+    };
+    timeout(LIMIT, told).await.expect("the worker tells of its tasks again");
+    worker.stop().await;
 }
