@@ -5,6 +5,7 @@
 //! worker: a child runs a task and decides what follows, and tells that to its worker, which carries it out.
 
 use std::{
+    fs::File,
     future::pending,
     io,
     os::{fd::AsFd, unix::net::UnixStream},
@@ -24,7 +25,7 @@ use super::{
     panics,
     pool::{
         pipe::{self, Answer, Identity, Order, Report},
-        spawner::PARENT,
+        spawner::{self, SOCKET},
     },
     trace::{Traced, trace},
     verdict::Outcome,
@@ -143,7 +144,7 @@ impl ChildProcess {
             while let Ok(order) = pipe::read(&socket) {
                 let _ended = orders.send(order);
             }
-            let _impossible = kill_process(getpid(), Signal::KILL);
+            end();
         })?;
         Ok(taken)
     }
@@ -158,26 +159,35 @@ fn seat() -> Option<&'static Mutex<Option<ChildProcess>>> {
     SEAT.get_or_init(|| connect().map(|child| Mutex::new(Some(child)))).as_ref()
 }
 
-/// Takes the socket that stands for the standard input.
+/// Takes the socket that stands for the standard input. A child whose parent is gone ends here, and never comes to be
+/// taken for a worker.
 fn connect() -> Option<ChildProcess> {
-    let parent: i32 = std::env::var(PARENT).ok()?.parse().ok()?;
-    let parent = Pid::from_raw(parent)?;
-    // What a task starts inherits the variable, and is a child of another process.
-    if getppid() != Some(parent) {
+    let told = std::env::var(SOCKET).ok()?;
+    let (name, parent) = told.rsplit_once(':')?;
+    let parent = Pid::from_raw(parent.parse().ok()?)?;
+    let input = io::stdin().as_fd().try_clone_to_owned().ok()?;
+    if spawner::name(input.try_clone().ok()?).ok()? != name {
         return None;
     }
+    Some(sit_down(UnixStream::from(input), parent).unwrap_or_else(|_| end()))
+}
+
+fn sit_down(socket: UnixStream, parent: Pid) -> io::Result<ChildProcess> {
     // It is killed with the thread that started it, which lives as long as the worker.
     #[cfg(any(target_os = "linux", target_os = "android"))]
-    rustix::process::set_parent_process_death_signal(Some(Signal::KILL)).ok()?;
+    rustix::process::set_parent_process_death_signal(Some(Signal::KILL))?;
     if getppid() != Some(parent) {
-        // The worker has died meanwhile.
-        let _impossible = kill_process(getpid(), Signal::KILL);
+        return Err(io::Error::other("the worker is gone"));
     }
-    let socket = UnixStream::from(io::stdin().as_fd().try_clone_to_owned().ok()?);
-    let nothing = std::fs::File::open("/dev/null").ok()?;
-    rustix::stdio::dup2_stdin(nothing).ok()?;
-    let identity = pipe::read(&socket).ok()?;
-    Some(ChildProcess { identity, socket })
+    rustix::stdio::dup2_stdin(File::open("/dev/null")?)?;
+    let identity = pipe::read(&socket)?;
+    Ok(ChildProcess { identity, socket })
+}
+
+/// Ends this process at once, whatever else it does.
+fn end() -> ! {
+    let _impossible = kill_process(getpid(), Signal::KILL);
+    std::process::abort()
 }
 
 /// A signal that stops or restarts a worker is often sent to its whole group, and it is for the worker alone to decide what becomes

@@ -147,6 +147,11 @@ impl Pool {
         if self.kind != WorkerPool::Prefork && !task.options.isolate {
             return Ok(Place::Here(slot));
         }
+        // Boxed, since most tasks run here and are not to be made large by it.
+        Box::pin(self.place_in_a_child(slot)).await
+    }
+
+    async fn place_in_a_child(&self, slot: Slot) -> Result<Place, NoPlace> {
         tokio::select! {
             lease = Lease::take(&self.children, slot) => lease.map(Place::Child).map_err(|_| NoPlace),
             () = self.cold.cancelled() => Err(NoPlace),
@@ -195,7 +200,7 @@ impl Place {
         match self {
             Self::Here(slot) => trace(task, context, limits, slot, broken_off(node, hold)).await,
             Self::Child(lease) => {
-                // Boxed, since most tasks run here and are not to be made large by it.
+                // Boxed as above.
                 Box::pin(lease.run(task, context, hold, limits, when_lost)).await
             }
         }

@@ -14,6 +14,12 @@ fn pid() -> u32 {
     std::process::id()
 }
 
+/// Logs what it is given.
+#[shared_task(name = "fleet.say")]
+async fn say(words: String) {
+    tracing::info!("{words}");
+}
+
 /// The process in which the state was made, and the one in which the task runs.
 #[shared_task(name = "fleet.builder")]
 async fn builder(#[state] builder: BuiltIn) -> (u32, u32) {

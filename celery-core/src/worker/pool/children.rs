@@ -7,11 +7,12 @@ use std::{
         Arc, Mutex, MutexGuard, OnceLock, PoisonError,
         atomic::{AtomicU64, Ordering},
     },
+    thread,
     time::Duration,
 };
 
 use tokio::{
-    sync::{Notify, mpsc},
+    sync::{Notify, Semaphore, mpsc},
     time::{Instant, sleep},
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
@@ -30,6 +31,8 @@ pub(in crate::worker) struct Children {
     rules: ChildRules,
     start: Start,
     spawner: OnceLock<Spawner>,
+    /// So many start at once: more would only wait for each other, each against its time limit.
+    starting: Semaphore,
     books: Mutex<Books>,
     /// Something came back, or failed to start.
     changed: Notify,
@@ -107,6 +110,7 @@ impl Children {
             rules,
             start,
             spawner: OnceLock::new(),
+            starting: Semaphore::new(2 * thread::available_parallelism().map_or(1, usize::from)),
             books: Mutex::new(books),
             changed: Notify::new(),
             keepers: TaskTracker::new(),
@@ -130,6 +134,7 @@ impl Children {
     /// # Cancel safety
     /// Cancel safe.
     pub(super) async fn take(self: &Arc<Self>) -> Result<Handle, String> {
+        let mut asked = false;
         loop {
             let changed = self.changed.notified();
             tokio::pin!(changed);
@@ -144,8 +149,11 @@ impl Children {
                         return Ok(handle);
                     }
                 }
-                if books.living.len() < books.size {
+                // One for each who waits, and another one when that has failed.
+                let is_coming = asked && books.living.values().any(|child| child.pid.is_none());
+                if books.living.len() < books.size && !is_coming {
                     self.start_one(&mut books);
+                    asked = true;
                 }
             }
             changed.await;
@@ -276,7 +284,10 @@ impl Children {
     /// The life of a child, from its start to its end.
     async fn live(self: Arc<Self>, identity: Identity, generation: u64, failures: u32) {
         let (number, name) = (identity.number, identity.name());
-        let reason = match Keeper::start(Arc::clone(&self), identity).await {
+        let permit = self.starting.acquire().await;
+        let started = Keeper::start(Arc::clone(&self), identity).await;
+        drop(permit);
+        let reason = match started {
             Ok(keeper) => {
                 let (jobs, taken) = mpsc::channel(1);
                 let (pid, began) = (keeper.pid(), Instant::now());

@@ -1,10 +1,12 @@
 //! Starts child processes: the same program again, with one end of a socket pair for its standard input.
 
 use std::{
-    env, io,
+    env,
+    fs::File,
+    io,
     os::{
         fd::OwnedFd,
-        unix::{net::UnixStream as Socket, process::CommandExt},
+        unix::{fs::MetadataExt, net::UnixStream as Socket, process::CommandExt},
     },
     path::{Path, PathBuf},
     process::Command,
@@ -16,8 +18,16 @@ use tokio::{net::UnixStream, process::Child, runtime::Handle, sync::oneshot};
 
 use super::pipe::{self, Identity};
 
-/// Names the process whose child this is. It is passed on to what a task starts, which is nobody's child in this sense.
-pub(in crate::worker) const PARENT: &str = "CELERY_POOL_PARENT";
+/// Tells a child of its socket, as [`name`] has it, and of its parent: `<device>:<inode>:<process>`.
+///
+/// The variable is passed on to what a task starts, which has another standard input, and is no child in this sense.
+pub(in crate::worker) const SOCKET: &str = "CELERY_POOL_SOCKET";
+
+/// A socket as the system tells it from others.
+pub(in crate::worker) fn name(socket: OwnedFd) -> io::Result<String> {
+    let told = File::from(socket).metadata()?;
+    Ok(format!("{}:{}", told.dev(), told.ino()))
+}
 
 /// A thread from which all children of a worker are started.
 ///
@@ -76,7 +86,7 @@ fn start(identity: &Identity) -> io::Result<Started> {
     }
     command
         .args(arguments)
-        .env(PARENT, std::process::id().to_string())
+        .env(SOCKET, format!("{}:{}", name(theirs.try_clone()?.into())?, std::process::id()))
         .stdin(OwnedFd::from(theirs));
     let process = tokio::process::Command::from(command).kill_on_drop(true).spawn()?;
     Ok(Started { process, socket: UnixStream::from_std(ours)? })

@@ -10,11 +10,11 @@ use tokio::process::Command;
 use crate::harness::{call, command, worker};
 
 /// A worker with child processes.
-async fn prefork(space: &Space, arguments: &[&str]) -> Process {
+pub(crate) async fn prefork(space: &Space, arguments: &[&str]) -> Process {
     worker(space, &[&["-P", "prefork"], arguments].concat()).await
 }
 
-fn space() -> Space {
+pub(crate) fn space() -> Space {
     // The machine may be busy with other tests.
     Space::new().with("worker_proc_alive_timeout", 30)
 }
@@ -25,7 +25,7 @@ fn children(of: &Process) -> HashSet<u32> {
 }
 
 /// Those of the group that are in one of these states.
-fn group(of: &Process, states: &[&str]) -> HashSet<u32> {
+pub(crate) fn group(of: &Process, states: &[&str]) -> HashSet<u32> {
     let leader = of.id();
     let ids = fs::read_dir("/proc").expect("Linux has it").filter_map(|entry| {
         let id: u32 = entry.ok()?.file_name().to_str()?.parse().ok()?;
@@ -226,23 +226,6 @@ async fn one_task_may_have_a_child_of_its_own_in_any_pool() {
 }
 
 #[tokio::test]
-async fn no_child_outlives_a_worker_that_is_killed() {
-    let space = space();
-    let app = space.app();
-    let mut worker = prefork(&space, &["-c", "3"]).await;
-    call(&app, "fleet.spin", json!(["spin"])).await;
-    call(&app, "fleet.hold", json!(["gate"])).await;
-    space.entered("spin").await;
-    space.entered("gate").await;
-    assert_eq!(children(&worker).len(), 3);
-    worker.signal("KILL").await;
-    // Its output ends when nobody is left who could write there.
-    worker.ended().await;
-    // The dead are whose they are now, and may not have been reaped yet.
-    assert_eq!(group(&worker, &["R", "S", "D", "T"]), HashSet::new());
-}
-
-#[tokio::test]
 async fn an_idle_child_that_is_killed_is_replaced_and_reaped() {
     let space = space();
     let app = space.app();
@@ -283,69 +266,6 @@ async fn a_worker_whose_children_cannot_start_stops_and_says_why() {
 }
 
 #[tokio::test]
-async fn what_stops_the_whole_group_is_for_the_worker_to_decide() {
-    for (signal, code) in [("TERM", 0), ("INT", 1)] {
-        let space = space();
-        let app = space.app();
-        let mut worker = prefork(&space, &["-c", "1"]).await;
-        let held = call(&app, "fleet.hold", json!(["gate"])).await;
-        space.entered("gate").await;
-        let group = format!("-{}", worker.id());
-        peers::run(Command::new("kill").args(["-s", signal, "--", &group])).await;
-        worker.says("Warm shutdown").await;
-        space.open("gate").await;
-        assert_eq!(held.get().await.expect("its child lives on"), json!("gate"));
-        assert_eq!(worker.ended().await.code(), Some(code));
-    }
-}
-
-#[tokio::test]
-async fn a_cold_shutdown_kills_the_children_and_hands_back_what_is_late() {
-    let space = space();
-    let app = space.app();
-    let mut first = prefork(&space, &["-c", "2"]).await;
-    let late = call(&app, "fleet.hold_late", json!(["gate"])).await;
-    space.entered("gate").await;
-    call(&app, "fleet.spin", json!(["spin"])).await;
-    space.entered("spin").await;
-    first.signal("QUIT").await;
-    assert_eq!(first.ended().await.code(), Some(1));
-    assert_eq!(group(&first, &["R", "S", "D", "T"]), HashSet::new());
-    let second = prefork(&space, &["-c", "1"]).await;
-    space.entered("gate").await;
-    space.open("gate").await;
-    assert_eq!(late.get().await.expect("another worker runs it"), json!("gate"));
-    assert!(second.stop().await.success());
-}
-
-#[tokio::test]
-async fn the_workers_of_one_program_have_children_of_their_own() {
-    let space = space().with("worker_pool", "prefork").with("worker_max_tasks_per_child", 1);
-    let app = space.app();
-    let mut program = Process::start(command(&space, &[]).env("FLEET_MAIN", "two"));
-    let mut pids = HashSet::new();
-    for queue in ["one", "two", "one", "two"] {
-        let result = app.send_task("fleet.pid").queue(queue).send().await.expect("published");
-        let result: AsyncResult<u32> = result.typed();
-        pids.insert(result.get().await.expect("it runs"));
-        space.entered("shutdown").await;
-    }
-    assert_eq!(pids.len(), 4);
-    assert!(!pids.contains(&program.id()));
-    program.signal("TERM").await;
-    program.ended().await;
-    assert_eq!(group(&program, &["R", "S", "D", "T"]), HashSet::new());
-}
-
-#[tokio::test]
-async fn a_child_has_no_part_in_a_broker_inside_its_worker() {
-    let space = space();
-    let printed = peers::run(command(&space, &[]).env("FLEET_MAIN", "embedded")).await;
-    assert!(printed.contains("isolated: true\n"), "{printed}");
-    assert!(printed.contains("sent: `memory://` is inside the worker"), "{printed}");
-}
-
-#[tokio::test]
 async fn much_is_given_to_a_child_and_taken_from_it() {
     let space = space();
     let app = space.app();
@@ -354,4 +274,25 @@ async fn much_is_given_to_a_child_and_taken_from_it() {
     let text = call(&app, "fleet.text", json!([3, given])).await.get().await.expect("it returns");
     assert_eq!(text.as_str().map(str::len), Some(6 << 20));
     assert!(worker.stop().await.success());
+}
+
+#[tokio::test]
+async fn what_a_child_logs_is_in_the_workers_log_under_its_name_or_in_a_file_of_its_own() {
+    let space = space();
+    let app = space.app();
+    let first = prefork(&space, &["-c", "1"]).await;
+    call(&app, "fleet.say", json!(["well"])).await.get().await.expect("it succeeds");
+    first.says("INFO/ForkPoolWorker-1] well").await;
+    assert!(first.stop().await.success());
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("worker%I.log");
+    let line = ["worker", "-l", "INFO", "-P", "prefork", "-c", "1", "-f"];
+    let line = [&line[..], &[file.to_str().expect("a path")]].concat();
+    let second = Process::start(&mut command(&space, &line));
+    call(&app, "fleet.say", json!(["unheard"])).await.get().await.expect("it succeeds");
+    assert!(second.stop().await.success());
+    let read = |name| fs::read_to_string(folder.path().join(name)).expect("it is written");
+    assert!(read("worker-1.log").contains("INFO/ForkPoolWorker-1] unheard"));
+    assert!(read("worker.log").contains("INFO/MainProcess] Task fleet.say"));
+    assert!(!read("worker.log").contains("unheard"));
 }

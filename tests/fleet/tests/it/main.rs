@@ -7,6 +7,7 @@ mod events;
 mod flower;
 mod harness;
 mod health;
+mod orphans;
 mod pools;
 mod revoke;
 mod state;

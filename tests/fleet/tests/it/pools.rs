@@ -4,11 +4,18 @@ use celery::{AsyncResult, Celery, Error};
 use peers::{Process, Space, scenario};
 use serde_json::{Value, json};
 
-use crate::harness::{call, command, worker};
+use crate::harness::{call, command};
 
 fn space() -> Space {
     // The machine may be busy with other tests.
     Space::new().with("worker_proc_alive_timeout", 30)
+}
+
+/// Starts a worker, and waits until it runs tasks and can be asked.
+async fn worker(space: &Space, arguments: &[&str]) -> Process {
+    let worker = crate::harness::worker(space, arguments).await;
+    space.declares("celery.pidbox").await;
+    worker
 }
 
 /// What the one worker answers.
@@ -112,6 +119,7 @@ async fn a_pool_follows_what_there_is_to_do() {
         let line = ["worker", "-l", "DEBUG", "-P", kind, "--autoscale=3,1"];
         let worker = Process::start(command(&space, &line).env("AUTOSCALE_KEEPALIVE", "0.3"));
         worker.says(" ready.").await;
+        space.declares("celery.pidbox").await;
         assert_eq!(pool(&app).await["max-concurrency"], 1);
         let mut held = Vec::new();
         for _ in 0..4 {
