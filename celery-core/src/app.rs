@@ -32,6 +32,7 @@ use crate::{
     options::Annotations,
     registry::{AppId, InstalledApps, Registry},
     routing::{Queues, Routes},
+    signals::Listeners,
     signature::{Signature, Untyped},
     transport,
 };
@@ -59,6 +60,7 @@ struct Inner {
     queues: Queues,
     annotations: Annotations,
     installed: InstalledApps,
+    listeners: Listeners,
     state: StateMap,
     processes: ProcessHooks,
     origin: Origin,
@@ -195,6 +197,11 @@ impl Celery {
             backend.close().await?;
         }
         Ok(())
+    }
+
+    /// Who is told of what happens.
+    pub(crate) fn listeners(&self) -> &Listeners {
+        &self.inner.listeners
     }
 
     pub(crate) fn state_map(&self) -> &StateMap {

@@ -39,6 +39,7 @@ pub mod task;
 pub mod registry;
 pub mod signature;
 pub mod result;
+pub mod signals;
 pub mod control;
 pub mod events;
 #[doc(hidden)]

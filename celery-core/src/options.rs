@@ -7,11 +7,15 @@
 mod annotations;
 mod by_name;
 mod error_type;
+mod hooks;
 
 use std::time::Duration;
 
 pub(crate) use self::annotations::Annotations;
-pub use self::error_type::ErrorType;
+pub use self::{
+    error_type::ErrorType,
+    hooks::{AfterReturn, BeforeStart, OnFailure, OnRetry, OnSuccess},
+};
 use crate::{
     rate::Rate,
     value::{Map, Value},
@@ -82,6 +86,16 @@ pub struct Options {
     pub compression: Option<&'static str>,
     /// After how long a message that was not run is void.
     pub expires: Option<Duration>,
+    /// Called before each run.
+    pub before_start: Option<BeforeStart>,
+    /// Called when the task returned.
+    pub on_success: Option<OnSuccess>,
+    /// Called when the task failed.
+    pub on_failure: Option<OnFailure>,
+    /// Called when the task is to be tried again.
+    pub on_retry: Option<OnRetry>,
+    /// Called after a run that succeeded or failed.
+    pub after_return: Option<AfterReturn>,
     /// Whether events tell of it, where its worker sends events.
     pub send_events: bool,
     /// Run in a child process, whatever the pool of the worker.
@@ -125,6 +139,11 @@ impl Options {
             serializer: None,
             compression: None,
             expires: None,
+            before_start: None,
+            on_success: None,
+            on_failure: None,
+            on_retry: None,
+            after_return: None,
             send_events: true,
             isolate: false,
             reject_on_worker_lost: None,

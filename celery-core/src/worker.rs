@@ -16,6 +16,7 @@ mod execute;
 mod follow;
 mod health;
 mod heart;
+mod hooks;
 mod intake;
 mod limits;
 mod mingle;
@@ -56,7 +57,7 @@ use self::{
     revoked::Revoked,
     slots::Slots,
 };
-use crate::{app::Celery, broker::Queue, config::WorkerPool, error::Error};
+use crate::{app::Celery, broker::Queue, config::WorkerPool, error::Error, signals::Signals};
 
 /// What can be set on a worker. What is left out comes from the settings.
 #[derive(Clone, Debug, Default)]
@@ -234,6 +235,12 @@ impl Worker {
             };
         }
         panics::install_hook();
+        let (app, hostname) = (self.node.app.clone(), self.node.hostname.clone());
+        let names: Vec<_> = self.queues.iter().map(|queue| queue.name.as_str()).collect();
+        let tell = |signal, tell: &dyn Fn(&dyn Signals)| app.listeners().tell(signal, tell);
+        tell("celeryd_init", &|signals| signals.celeryd_init(&app, &hostname));
+        tell("celeryd_after_setup", &|signals| signals.celeryd_after_setup(&hostname, &names));
+        tell("worker_init", &|signals| signals.worker_init(&hostname));
         let _children = self.node.pool.open(self.concurrency(), shutdown.warm.clone());
         let background = CancellationToken::new();
         let _stop_background = background.clone().drop_guard();
@@ -259,6 +266,7 @@ impl Worker {
             // It removes its binding. A broker that is away must not hold up the end.
             _ = tokio::time::timeout(Duration::from_secs(2), control).await;
         }
+        tell("worker_shutdown", &|signals| signals.worker_shutdown(&hostname));
         ended.and_then(|()| self.node.pool.failure().map_or(Ok(()), |why| Err(Error::Call(why))))
     }
 }

@@ -34,6 +34,7 @@ mod revoke;
 mod routing;
 mod services;
 mod shutdown;
+mod signals;
 mod tasks;
 mod tidy;
 mod ui;

@@ -13,6 +13,7 @@ use crate::{
     options::Annotations,
     registry::{AppId, InstalledApps},
     routing::{Queues, Routes},
+    signals::{Listeners, Signals},
     value::Value,
 };
 
@@ -23,6 +24,7 @@ pub struct Builder {
     loader: ConfigLoader,
     environment: Option<Vec<(String, String)>>,
     installed: InstalledApps,
+    listeners: Listeners,
     state: StateMap,
     pub(super) processes: ProcessHooks,
 }
@@ -40,6 +42,7 @@ impl Builder {
             loader: ConfigLoader::new(),
             environment: None,
             installed: InstalledApps::default(),
+            listeners: Listeners::default(),
             state: StateMap::default(),
             processes: ProcessHooks::default(),
         }
@@ -118,6 +121,12 @@ impl Builder {
         self
     }
 
+    /// Tells these of what happens to tasks and workers of the app. Several are told in the order of their registration.
+    pub fn signals(mut self, signals: impl Signals) -> Self {
+        self.listeners.push(signals);
+        self
+    }
+
     /// Builds the app. Nothing is connected yet.
     ///
     /// `CELERY_BROKER_URL` and `CELERY_RESULT_BACKEND` of the environment beat every other source. An app
@@ -166,6 +175,7 @@ impl Builder {
             queues,
             annotations,
             installed: self.installed,
+            listeners: self.listeners,
             state: self.state,
             processes: self.processes,
             origin: Origin::of_this_process(),

@@ -18,6 +18,7 @@ use crate::{
     options::Options,
     protocol::{Embed, RetryChanges, TaskHeaders, TaskMessage},
     repr,
+    signals::Publishing,
     signature::{CallOptions, Spec},
     task::{Retry, When},
     value::{Map, Value, number::seconds},
@@ -243,6 +244,31 @@ impl Celery {
 
     /// Publishes, and tries again upon a lost connection as `task_publish_retry_policy` says.
     pub(crate) async fn publish(&self, outgoing: &Outgoing) -> Result<(), Error> {
+        let listeners = self.listeners();
+        if listeners.is_empty() {
+            return self.publish_as_it_is(outgoing).await;
+        }
+        let mut outgoing = outgoing.clone();
+        let Outgoing { message, exchange, routing_key, .. } = &mut outgoing;
+        let (id, task) = (message.id.clone(), message.task.clone());
+        listeners.tell("before_task_publish", |signals| {
+            signals.before_task_publish(&mut Publishing {
+                message: &mut *message,
+                exchange: &exchange.name,
+                routing_key: routing_key.as_str(),
+            });
+        });
+        // Somebody waits for the result under that id.
+        (message.id, message.task) = (id, task);
+        self.publish_as_it_is(&outgoing).await?;
+        let Outgoing { message, exchange, routing_key, .. } = &outgoing;
+        listeners.tell("after_task_publish", |signals| {
+            signals.after_task_publish(message, &exchange.name, routing_key);
+        });
+        Ok(())
+    }
+
+    async fn publish_as_it_is(&self, outgoing: &Outgoing) -> Result<(), Error> {
         let batch = self.publications(outgoing)?;
         let policy = &self.inner.config.task.publish_retry_policy;
         let mut retries = 0;

@@ -43,6 +43,7 @@ pub(super) async fn run(node: &Arc<Node>, shutdown: &Shutdown) -> Result<(), Err
         let error = match consumer {
             Ok(mut consumer) => {
                 tracing::info!(target: "celery::worker", "{} ready.", node.hostname);
+                node.app.listeners().tell("worker_ready", |it| it.worker_ready(&node.hostname));
                 outage.established = true;
                 node.health.consumes(consumer.contact());
                 let began = Instant::now();
@@ -70,6 +71,10 @@ pub(super) async fn run(node: &Arc<Node>, shutdown: &Shutdown) -> Result<(), Err
         node.health.failed(&error);
         outage.pause(&error, node, shutdown).await?;
     }
+    let warm = !shutdown.cold.is_cancelled();
+    node.app.listeners().tell("worker_shutting_down", |signals| {
+        signals.worker_shutting_down(&node.hostname, warm);
+    });
     work.finish(shutdown).await;
     Ok(())
 }
@@ -122,7 +127,7 @@ impl Work<'_> {
                     self.ready.extend(held.and_then(VecDeque::pop_front));
                     consumer.set_prefetch(self.prefetch());
                 }
-                Some(done) = self.running.join_next() => log_if_lost(done),
+                Some(done) = self.running.join_next() => log_if_lost(self.node, done),
                 batch = consumer.next() => match batch {
                     Ok(batch) => {
                         outage.failures = 0;
@@ -186,7 +191,7 @@ impl Work<'_> {
             }
             tokio::select! {
                 biased;
-                Some(done) = self.running.join_next() => log_if_lost(done),
+                Some(done) = self.running.join_next() => log_if_lost(self.node, done),
                 () = &mut cold, if !node.cold.is_cancelled() => node.cold.cancel(),
             }
         }
@@ -263,8 +268,10 @@ impl Outage {
     }
 }
 
-fn log_if_lost(done: Result<(), tokio::task::JoinError>) {
+fn log_if_lost(node: &Node, done: Result<(), tokio::task::JoinError>) {
     if let Err(error) = done {
+        let reason = error.to_string();
+        node.app.listeners().tell("task_internal_error", |it| it.task_internal_error(&reason));
         tracing::error!(
             error = &error as &dyn std::error::Error,
             "a request was not carried through"

@@ -44,6 +44,7 @@ async fn beat(node: &Node, interval: Duration, stop: &CancellationToken) {
             // What a worker said of itself during an outage is of no use to anybody afterwards.
             _ = ticks.tick() => if !node.events.is_cut_off() {
                 send("worker-heartbeat");
+                node.app.listeners().tell("heartbeat_sent", |it| it.heartbeat_sent(&node.hostname));
             },
             () = stop.cancelled() => break,
         }

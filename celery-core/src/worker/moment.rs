@@ -12,6 +12,7 @@ use crate::{
     exception::Exception,
     protocol::TaskMessage,
     repr,
+    signals::RevokedHow,
     task::{Failure, Reject},
     value::Value,
 };
@@ -80,6 +81,9 @@ impl Node {
     /// Tells what happens to a request.
     pub(super) fn tell(&self, message: &TaskMessage, moment: &Moment<'_>) {
         self.log(message, moment);
+        if !self.app.listeners().is_empty() {
+            self.signal(message, moment);
+        }
         if self.events.sends("task") && self.may_tell(message) {
             self.send_events(message, moment);
         }
@@ -146,6 +150,29 @@ impl Node {
             Moment::Unregistered => {
                 tracing::error!(target: "celery::worker", "Task {name}[{id}] is not registered in this worker, whose banner lists the tasks that are; the message is quarantined");
             }
+        }
+    }
+
+    /// Tells those who listen to signals. What happens in a run is told where it runs.
+    fn signal(&self, message: &TaskMessage, moment: &Moment<'_>) {
+        let listeners = self.app.listeners();
+        match moment {
+            Moment::Received(admission) if is_news(message, admission) => {
+                listeners.tell("task_received", |signals| signals.task_received(message));
+            }
+            Moment::Revoked(revocation) => {
+                let (expired, signum) = match revocation {
+                    Revocation::Expired => (true, None),
+                    Revocation::Terminated(signal) => (false, Some(*signal)),
+                    Revocation::ById | Revocation::ByStamp { .. } => (false, None),
+                };
+                let how = RevokedHow::new(signum, expired);
+                listeners.tell("task_revoked", |signals| signals.task_revoked(message, how));
+            }
+            Moment::Unregistered => {
+                listeners.tell("task_unknown", |signals| signals.task_unknown(message));
+            }
+            _ => {}
         }
     }
 

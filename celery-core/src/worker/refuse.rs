@@ -16,6 +16,7 @@ use crate::{
     exception::{Exception, with_sources},
     protocol::{ProtocolError, ProtocolErrorKind, TaskMessage},
     registry::Registration,
+    signals::Unreadable,
     state::State,
 };
 
@@ -57,6 +58,9 @@ pub(super) async fn refuse_unregistered(
 /// Celery does not do.
 pub(super) async fn refuse(node: Arc<Node>, delivery: Delivery, error: ProtocolError) {
     let reason = with_sources(&error);
+    node.app.listeners().tell("task_rejected", |signals| {
+        signals.task_rejected(Unreadable::Protocol(&error));
+    });
     tracing::error!(target: "celery::worker", task = error.task, id = error.id, reason, "received a message that cannot be read; it is quarantined");
     let (kind, module) = match &error.kind {
         ProtocolErrorKind::Undecodable(DecodeError::Pickle | DecodeError::NotAccepted(_)) => {

@@ -29,6 +29,7 @@ use crate::{
     options::Options,
     protocol::TaskMessage,
     registry::Registration,
+    signals::Unreadable,
     state::State,
 };
 
@@ -65,6 +66,9 @@ pub(super) fn receive(node: &Arc<Node>, mut delivery: Delivery) -> Received {
                 bytes = malformed.raw.len(),
                 "received an item that is no message; it is quarantined"
             );
+            node.app.listeners().tell("task_rejected", |signals| {
+                signals.task_rejected(Unreadable::Malformed(&malformed));
+            });
             let how = Settlement::Quarantine(malformed.reason);
             return Received::Refused(settled(delivery, how));
         }

@@ -6,6 +6,7 @@ use tokio::time::Instant;
 
 use super::{
     execute::{self, Limits},
+    hooks,
     verdict::{self, Facts, Outcome, Verdict, WhenLost},
 };
 use crate::{clock, context::Context, protocol::TaskMessage, registry::Registration, repr};
@@ -28,10 +29,13 @@ pub(super) async fn trace(
     occupied: impl Send + 'static,
     stopped: impl Future<Output = Outcome> + Send,
 ) -> Traced {
+    hooks::before(task, context);
     let began = Instant::now();
     let outcome = execute::execute(task, context, limits, occupied, stopped).await;
+    let runtime = began.elapsed();
     let verdict = decide(task, context.request(), outcome);
-    Traced { verdict, runtime: began.elapsed() }
+    hooks::after(task, context, &verdict);
+    Traced { verdict, runtime }
 }
 
 /// What follows from an outcome, by the options of the task.

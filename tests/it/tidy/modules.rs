@@ -41,6 +41,7 @@ const GROUPS: [(&str, &[&str]); 4] = [
             "registry",
             "signature",
             "result",
+            "signals",
             "control",
             "events",
             "macro_support",
