@@ -15,6 +15,7 @@ mod control;
 mod execute;
 mod follow;
 mod health;
+mod gossip;
 mod heart;
 mod hooks;
 mod intake;
@@ -49,6 +50,7 @@ pub use self::health::{HealthReport, WorkerHealth, WorkerStage};
 #[cfg(not(unix))]
 pub use self::pool::ChildProcess;
 use self::{
+    gossip::Gossip,
     health::Health,
     intake::Intake,
     node::Node,
@@ -85,6 +87,8 @@ pub struct WorkerOptions {
     pub heartbeat: Heartbeat,
     /// Does not ask the others at the start what they know, as in `--without-mingle`.
     pub without_mingle: bool,
+    /// Does not listen to what the others tell of themselves, as in `--without-gossip`.
+    pub without_gossip: bool,
 }
 
 /// Whether, and how often, a worker says that it lives, by an event.
@@ -182,6 +186,7 @@ impl Worker {
             revoked: Revoked::default(),
             health: Health::default(),
             rates: Rates::new(app.registry()?, app.config()),
+            gossip: (!options.without_gossip && has_neighbours(app)).then(Gossip::default),
             events,
             cold,
         };
@@ -256,15 +261,20 @@ impl Worker {
         });
         let events =
             tokio::spawn(heart::start(self.node.clone(), self.heartbeat, background.clone()));
+        let gossip = self
+            .node
+            .gossip
+            .is_some()
+            .then(|| tokio::spawn(gossip::listen(self.node.clone(), background.clone())));
         tokio::spawn(Arc::clone(&self.node).keep_scaling(background.clone()));
         let ended = self.node.health.while_watched(consumer::run(&self.node, &shutdown)).await;
         self.node.pool.close().await;
         background.cancel();
         // Its last words are few, and a broker that is away must not hold up the end.
         _ = tokio::time::timeout(Duration::from_secs(4), events).await;
-        if let Some(control) = control {
+        for listener in [control, gossip].into_iter().flatten() {
             // It removes its binding. A broker that is away must not hold up the end.
-            _ = tokio::time::timeout(Duration::from_secs(2), control).await;
+            _ = tokio::time::timeout(Duration::from_secs(2), listener).await;
         }
         tell("worker_shutdown", &|signals| signals.worker_shutdown(&hostname));
         ended.and_then(|()| self.node.pool.failure().map_or(Ok(()), |why| Err(Error::Call(why))))

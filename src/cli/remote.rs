@@ -128,18 +128,23 @@ pub(super) fn list(kind: CommandKind) -> String {
     text
 }
 
-/// Lines of at most so many characters, broken at spaces.
+/// Lines of at most so many characters, broken as Python breaks them: at spaces, and behind hyphens within words.
 fn wrap(text: &str, width: usize) -> Vec<String> {
     let mut lines = vec![String::new()];
     for word in text.split_whitespace() {
-        let last = lines.last_mut().expect("there is always a line");
-        if last.is_empty() {
-            last.push_str(word);
-        } else if last.chars().count() + 1 + word.chars().count() <= width {
-            last.push(' ');
-            last.push_str(word);
-        } else {
-            lines.push(word.to_owned());
+        let mut space = " ";
+        for part in word.split_inclusive('-') {
+            let last = lines.last_mut().expect("there is always a line");
+            let length = last.chars().count() + space.len() + part.chars().count();
+            if last.is_empty() {
+                last.push_str(part);
+            } else if length <= width {
+                last.push_str(space);
+                last.push_str(part);
+            } else {
+                lines.push(part.to_owned());
+            }
+            space = "";
         }
     }
     lines

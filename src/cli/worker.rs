@@ -113,7 +113,7 @@ pub(super) struct Args {
     /// Drop what waits in the queues before beginning.
     #[arg(long, alias = "discard", value_parser = FalseyValueParser::new(), env = "CELERY_WORKER_PURGE")]
     purge: bool,
-    /// Take no part in gossip. A worker of this version never does.
+    /// Do not listen to what other workers tell of themselves, and take no part in elections.
     #[arg(long)]
     without_gossip: bool,
     /// Do not ask other workers what they know at the start.
@@ -204,6 +204,7 @@ impl Args {
                 None => Heartbeat::default(),
             },
             without_mingle: self.without_mingle,
+            without_gossip: self.without_gossip,
         }
     }
 }
@@ -217,9 +218,6 @@ pub(super) async fn run(
     let node = Celery::node_name(args.hostname.as_deref().map(platform::expand_host).as_deref());
     args.set_up_logs(app, &node, Process::main(), no_color)?;
     let path = |template: &String| PathBuf::from(platform::expand_node(template, &node, 0));
-    if args.without_gossip {
-        tracing::debug!("this worker takes no part in gossip in any case");
-    }
     let worker = Worker::new(app, args.options(&node))?;
     let pidfile = args.pidfile.as_ref().map(|file| PidFile::create(path(file))).transpose()?;
     if args.purge {

@@ -6,6 +6,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::{
+    gossip::Gossip,
     health::Health,
     intake::Intake,
     limits::LimitOverrides,
@@ -36,6 +37,8 @@ pub(super) struct Node {
     pub(super) revoked: Revoked,
     pub(super) health: Health,
     pub(super) rates: Rates,
+    /// What is heard of the others, if it is listened to.
+    pub(super) gossip: Option<Gossip>,
     pub(super) events: EventDispatcher,
     /// Cancelled when the worker waits no longer for what runs.
     pub(super) cold: CancellationToken,

@@ -48,6 +48,7 @@ pub(crate) fn options(queues: &[&str], concurrency: usize) -> WorkerOptions {
         queues: Some(queues.iter().map(|&queue| queue.to_owned()).collect()),
         concurrency: Some(concurrency),
         without_mingle: true,
+        without_gossip: true,
         ..WorkerOptions::default()
     }
 }

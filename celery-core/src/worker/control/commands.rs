@@ -70,6 +70,11 @@ pub(super) const COMMANDS: &[Command] = &[
     Command::control("disable_events", run!(events::disable))
         .help("Tell worker(s) to stop sending task-related events.")
         .strict(),
+    Command::control("election", run!(operate::election)).help("Hold election.").parameters(&[
+        required("id"),
+        required("topic"),
+        optional("action"),
+    ]),
     Command::control("enable_events", run!(events::enable))
         .help("Tell worker(s) to send task-related events.")
         .strict(),

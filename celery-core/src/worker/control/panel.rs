@@ -98,6 +98,23 @@ impl Panel {
         self.node.intake.set_prefetch(most);
     }
 
+    /// How many tasks run at once.
+    pub fn concurrency(&self) -> usize {
+        self.node.slots.count()
+    }
+
+    /// Runs that many tasks more at once, and holds messages for them.
+    pub fn grow(&self, by: usize) {
+        self.node.grow(by);
+        self.node.hold_for(self.node.slots.count());
+    }
+
+    /// Runs that many tasks fewer at once, though one at least. What runs is not disturbed.
+    pub fn shrink(&self, by: usize) {
+        self.node.shrink(by);
+        self.node.hold_for(self.node.slots.count());
+    }
+
     /// Stops the worker as TERM does.
     pub fn shut_down(&self) {
         self.shutdown.warm.cancel();

@@ -119,6 +119,13 @@ async fn each_command_is_described_as_celery_describes_it() {
         serde_json::from_str(include_str!("../../../tests/fixtures/control/registry.json"))
             .unwrap();
     let panel = panel();
+    let names = |names: &mut dyn Iterator<Item = &str>| {
+        names.map(str::to_owned).collect::<std::collections::BTreeSet<_>>()
+    };
+    assert_eq!(
+        names(&mut commands::COMMANDS.iter().map(|command| command.name)),
+        names(&mut celerys.as_object().unwrap().keys().map(String::as_str)),
+    );
     for command in commands::COMMANDS {
         let celerys = &celerys[command.name];
         let ours = shown(command);

@@ -56,7 +56,8 @@ impl Scene {
 
     /// What the captures say, of our tasks.
     fn ours(&self, captured: &Value) -> Value {
-        let mut text = captured.to_string().replace("wireapp.", "fleet.");
+        // Some were captured of a second worker.
+        let mut text = captured.to_string().replace("wireapp.", "fleet.").replace("w2@", "w1@");
         for (theirs, ours) in &self.ids {
             text = text.replace(theirs, ours);
         }
@@ -68,7 +69,10 @@ impl Scene {
         let cases: Vec<_> = cases
             .iter()
             .map(|case| {
-                let request = self.ours(&requests[case]);
+                // What was sent to workers with gossip is what was sent to those without.
+                let sent = case.trim_start_matches("gossip_").trim_end_matches("_not_enabled");
+                let request = requests.get(*case).or_else(|| requests.get(sent));
+                let request = self.ours(request.expect("a case of the captures"));
                 json!([case, request["method"], request["arguments"]])
             })
             .collect();
@@ -208,6 +212,7 @@ async fn inspect_prints_what_celerys_prints() {
         "status -j",
     ];
     let mut lines: Vec<_> = lines.iter().map(|line| format!("{line} -d {NODE}")).collect();
+    lines.extend(["inspect --list".to_owned(), "control --list".to_owned()]);
     lines.push(format!("inspect query_task {} {} no-such-id", ids[0], ids[2]));
     compare(&scene, &lines).await;
 }
@@ -228,4 +233,44 @@ async fn control_prints_what_celerys_prints_and_ends_with_its_status() {
         "status",
     ];
     compare(&scene, &lines.map(str::to_owned)).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_python_orders_is_answered_in_celerys_words() {
+    let scene = Scene::set().await;
+    let equal = [
+        "gossip_disable_events",
+        "gossip_enable_events",
+        "gossip_enable_events_again",
+        "gossip_disable_events_again",
+        "heartbeat",
+        "rate_limit",
+        "rate_limit_off",
+        "rate_limit_unknown_task",
+        "bad_arguments_clock",
+        "time_limit",
+        "time_limit_unknown_task",
+        "revoke",
+        "revoke_terminate",
+        "revoke_terminate_unknown",
+        "terminate",
+        "revoke_by_stamped_headers",
+        "revoke_by_stamped_headers_list",
+        "revoke_by_stamped_headers_cli_form",
+        "revoke_by_stamped_headers_terminate",
+        "pool_grow",
+        "pool_shrink",
+        "autoscale_not_enabled",
+        "gossip_pool_restart_not_enabled",
+    ];
+    scene.check(&["revoke_list"], &equal).await;
+    scene.check(&["revoked_after", "hello"], &[]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_worker_that_scales_its_pool_answers_as_celerys_does() {
+    let space = Space::new();
+    let worker = worker(&space, &["--autoscale", "3,1", "-n", NODE]).await;
+    let scene = Scene { space, worker, ids: BTreeMap::new() };
+    scene.check(&["stats_autoscale"], &["pool_grow_autoscaled", "autoscale"]).await;
 }

@@ -14,7 +14,8 @@ pub(crate) fn command(space: &Space, arguments: &[&str]) -> Command {
 
 /// Starts a worker, and waits until it is ready.
 pub(crate) async fn worker(space: &Space, arguments: &[&str]) -> Process {
-    let line = [&["worker", "-l", "DEBUG", "--without-mingle"], arguments].concat();
+    let line =
+        [&["worker", "-l", "DEBUG", "--without-mingle", "--without-gossip"], arguments].concat();
     let worker = Process::start(&mut command(space, &line));
     worker.says(" ready.").await;
     worker

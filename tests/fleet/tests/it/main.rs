@@ -5,6 +5,8 @@ mod command_line;
 mod control;
 mod events;
 mod flower;
+mod control_client;
+mod gossip;
 mod harness;
 mod health;
 mod orphans;

@@ -1,0 +1,113 @@
+//! Our client's half of remote control, spoken to a Python worker.
+
+use celery::core::{
+    broker::Queue,
+    control::{Broadcast, Refusal},
+    value::Value,
+};
+use peers::{LIMIT, PythonWorker, Space};
+use serde::de::DeserializeOwned;
+
+const NODE: &str = "python@control";
+
+/// What the worker answers.
+async fn answer<T: DeserializeOwned>(asked: Broadcast<T>) -> Result<T, Refusal> {
+    let answers = asked.destination([NODE]).timeout(LIMIT).answers().await;
+    answers.expect("the broker answers").remove(0).1
+}
+
+/// What the worker says that it did.
+async fn done(told: Broadcast<String>) -> String {
+    answer(told).await.expect("the worker does it")
+}
+
+#[tokio::test]
+async fn a_python_worker_answers_what_our_client_asks() {
+    let space = Space::new();
+    let python = PythonWorker::start(&space, &["-P", "prefork", "-c", "1", "-n", NODE]).await;
+    let app = space.app();
+    let waits = app.send_task("proj.tasks.add").args((1, 2)).countdown(3600).send().await;
+    let id = waits.expect("it is published").id().to_owned();
+    python.says("received").await;
+    let inspect = app.control().inspect();
+
+    assert_eq!(answer(inspect.ping()).await.unwrap(), "pong");
+    assert_eq!(answer(inspect.active()).await.unwrap(), []);
+    assert_eq!(answer(inspect.active().argument("safe", true)).await.unwrap(), []);
+    assert_eq!(answer(inspect.reserved()).await.unwrap(), []);
+    let scheduled = answer(inspect.scheduled()).await.unwrap();
+    assert_eq!((scheduled.len(), scheduled[0].request.id.as_str()), (1, id.as_str()));
+    let known = answer(inspect.query_task([id.as_str()])).await.unwrap();
+    assert_eq!(known[&id].1.name, "proj.tasks.add");
+    assert_eq!(answer(inspect.revoked()).await.unwrap(), [""; 0]);
+    let names = answer(inspect.registered(["max_retries"])).await.unwrap();
+    assert!(names.contains(&"proj.tasks.add [max_retries=3]".to_owned()), "{names:?}");
+    let stats = answer(inspect.stats()).await.unwrap();
+    assert_eq!((stats.pid, &stats.pool["max-concurrency"]), (python.id(), &Value::from(1)));
+    let queues = answer(inspect.active_queues()).await.unwrap();
+    assert_eq!((queues.len(), queues[0].name.as_str()), (1, "celery"));
+    assert!(answer(inspect.conf()).await.unwrap().contains_key("broker_url"));
+    assert!(answer(inspect.conf_with_defaults()).await.unwrap().contains_key("task_routes"));
+    assert!(answer(inspect.report()).await.unwrap().contains("software -> celery:"));
+    let reading = answer(inspect.clock()).await.unwrap().clock;
+    let hello = answer(inspect.hello("rust@control", &["gone".to_owned()])).await.unwrap();
+    let hello = hello.expect("it is from another worker");
+    assert_eq!(hello.revoked, ["gone"]);
+    assert!(hello.clock > reading);
+    assert_eq!(answer(inspect.hello(NODE, &[])).await.unwrap(), None);
+    answer(inspect.memsample()).await.unwrap();
+    assert!(answer(inspect.memdump(5)).await.unwrap().starts_with("- rss"));
+    let refused = answer(inspect.objgraph("Request", 5, 2)).await.unwrap_err().to_string();
+    assert_eq!(refused, "ImportError('Requires the objgraph library')");
+    python.stop().await;
+}
+
+#[tokio::test]
+async fn a_python_worker_does_what_our_client_tells_it() {
+    let space = Space::new();
+    let python = PythonWorker::start(&space, &["-P", "prefork", "-c", "1", "-n", NODE]).await;
+    let app = space.app();
+    let control = app.control();
+
+    assert_eq!(done(control.ping()).await, "pong");
+    let told = done(control.rate_limit("proj.tasks.add", "10/m")).await;
+    assert_eq!(told, "new rate limit set successfully");
+    assert_eq!(
+        answer(control.rate_limit("no.task", 1)).await.unwrap_err().to_string(),
+        "unknown task"
+    );
+    assert_eq!(
+        done(control.time_limit("proj.tasks.add", 50.0, 60.5)).await,
+        "time limits set successfully"
+    );
+    assert_eq!(done(control.add_consumer(&Queue::named("extra"))).await, "add consumer extra");
+    assert_eq!(done(control.cancel_consumer("extra")).await, "no longer consuming from extra");
+    // It was started without gossip and heartbeats, so that it tells nothing.
+    for told in [control.enable_events(), control.disable_events()] {
+        let refused = answer(told).await.unwrap_err().to_string();
+        assert_eq!(refused, "event dispatcher unavailable");
+    }
+    assert_eq!(done(control.pool_grow(1)).await, "pool will grow");
+    assert_eq!(done(control.pool_shrink(1)).await, "pool will shrink");
+    let refused = answer(control.pool_restart()).await.unwrap_err().to_string();
+    assert_eq!(refused, "ValueError('Pool restarts not enabled')");
+    let refused = answer(control.autoscale(4, 2)).await.unwrap_err().to_string();
+    assert_eq!(refused, "ValueError('Autoscale not enabled')");
+    answer(control.heartbeat()).await.expect("it beats");
+    assert!(answer(control.election("e", "task", Value::Null)).await.is_err());
+    let revoked = control.revoke(["a"]).destination([NODE]).timeout(LIMIT).replies().await;
+    let revoked = &revoked.expect("the broker answers")[0].1;
+    assert_eq!(revoked["ok"], "tasks {'a'} flagged as revoked");
+    let stamped = control.revoke_by_stamped_headers([("team", "blue")]).destination([NODE]);
+    let stamped = &stamped.timeout(LIMIT).replies().await.expect("the broker answers")[0].1;
+    assert_eq!(stamped["ok"], "headers {'team': 'blue'} flagged as revoked, but not terminated");
+
+    for number in 0..3 {
+        let sent = app.send_task("proj.tasks.add").args((number, 1)).queue("elsewhere").send();
+        sent.await.expect("it is published");
+    }
+    let elsewhere = space.with("task_default_queue", "elsewhere").app();
+    assert_eq!(elsewhere.control().purge().await.expect("the broker answers"), 3);
+    control.shutdown().destination([NODE]).send().await.expect("it is sent");
+    python.says("Got shutdown from remote").await;
+}
