@@ -9,7 +9,7 @@ use serde_json::{Map, Value, json};
 use tracing::Level;
 
 use crate::{
-    harness::{Circle, Log, Probe},
+    harness::{Circle, Log, Probe, within},
     tasks::{Add, request},
 };
 
@@ -135,6 +135,35 @@ async fn a_secret_reaches_its_task_and_is_shown_nowhere() {
     let said = log.take();
     assert!(said.contains("DEBUG") && said.contains("Task accepted"), "{said}");
     assert_kept("the log", &said);
+}
+
+#[tokio::test(start_paused = true)]
+async fn events_show_no_secret() {
+    let circle =
+        Circle::with(json!({ "task_send_sent_event": true, "worker_send_task_events": true }));
+    let mut receiver = circle.app.events().receive("#").await.unwrap();
+    let worker = circle.worker();
+    circle.done(login_of("ada")).await;
+    // As a caller in Python has it, which knows of no secret.
+    let told = by_name(&circle, false).argsrepr(format!("('a', '{SECRET}')"));
+    let told = circle.call(told.kwargsrepr("{}")).await;
+    circle.stored(told.id()).await;
+    circle.done(login_of("retries")).await;
+    let mut kinds = Vec::new();
+    let mut failures = 0;
+    while failures == 0 {
+        let event = within(receiver.next()).await.unwrap();
+        let is_of_caller = event.kind() == "task-sent" && event.text("uuid") == Some(told.id());
+        if !is_of_caller {
+            assert_kept(event.kind(), &event.to_value().to_string());
+        }
+        failures += usize::from(event.kind() == "task-failed");
+        kinds.push(event.kind().to_owned());
+    }
+    for kind in ["task-sent", "task-received", "task-started", "task-succeeded", "task-retried"] {
+        assert!(kinds.iter().any(|it| it == kind), "{kind}: {kinds:?}");
+    }
+    worker.stop().await;
 }
 
 #[tokio::test(start_paused = true)]
