@@ -8,6 +8,8 @@ use celery::core::{
 use peers::{LIMIT, PythonWorker, Space};
 use serde::de::DeserializeOwned;
 
+use crate::harness::listens;
+
 const NODE: &str = "python@control";
 
 /// What the worker answers.
@@ -26,6 +28,7 @@ async fn a_python_worker_answers_what_our_client_asks() {
     let space = Space::new();
     let python = PythonWorker::start(&space, &["-P", "prefork", "-c", "1", "-n", NODE]).await;
     let app = space.app();
+    listens(&app, NODE).await;
     let waits = app.send_task("proj.tasks.add").args((1, 2)).countdown(3600).send().await;
     let id = waits.expect("it is published").id().to_owned();
     python.says("received").await;
@@ -67,6 +70,7 @@ async fn a_python_worker_does_what_our_client_tells_it() {
     let space = Space::new();
     let python = PythonWorker::start(&space, &["-P", "prefork", "-c", "1", "-n", NODE]).await;
     let app = space.app();
+    listens(&app, NODE).await;
     let control = app.control();
 
     assert_eq!(done(control.ping()).await, "pong");

@@ -3,7 +3,7 @@
 use peers::{Process, PythonWorker, Space, python, run};
 use serde_json::{Value, json};
 
-use crate::harness::command;
+use crate::harness::{command, listens};
 
 /// Starts a worker that speaks to its neighbours, and waits until it is ready.
 async fn worker(space: &Space, name: &str) -> Process {
@@ -18,6 +18,7 @@ async fn a_worker_that_starts_learns_what_a_python_worker_knows_is_revoked() {
     let space = Space::new();
     let theirs = PythonWorker::start(&space, &["-P", "solo", "-n", "python@mingle"]).await;
     let app = space.app();
+    listens(&app, "python@mingle").await;
     let control = app.control();
     let asked = control.revoke(["some-id"]).destination(["python@mingle"]).limit(1);
     asked.replies().await.expect("the Python worker answers");

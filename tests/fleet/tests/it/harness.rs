@@ -26,3 +26,19 @@ pub(crate) async fn call(app: &Celery, task: &str, args: Value) -> AsyncResult<V
     let args = args.as_array().expect("a list of arguments").clone();
     app.send_task(task).args(args).send().await.expect("the task is published").typed()
 }
+
+/// Waits until the worker answers: what is said to one that is ready, and does not listen yet, is lost.
+pub(crate) async fn listens(app: &Celery, node: &str) {
+    let asking = async {
+        while app
+            .control()
+            .ping()
+            .destination([node])
+            .replies()
+            .await
+            .expect("it is sent")
+            .is_empty()
+        {}
+    };
+    tokio::time::timeout(peers::LIMIT, asking).await.expect("the worker listens");
+}
