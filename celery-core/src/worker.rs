@@ -33,10 +33,11 @@ mod requests;
 mod revoked;
 mod settle;
 mod slots;
+mod state_db;
 mod trace;
 mod verdict;
 
-use std::{num::NonZeroU32, sync::Arc, time::Duration};
+use std::{num::NonZeroU32, path::PathBuf, sync::Arc, time::Duration};
 
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -58,6 +59,7 @@ use self::{
     rates::Rates,
     revoked::Revoked,
     slots::Slots,
+    state_db::StateDb,
 };
 use crate::{app::Celery, broker::Queue, config::WorkerPool, error::Error, signals::Signals};
 
@@ -81,6 +83,8 @@ pub struct WorkerOptions {
     pub time_limit: Option<Duration>,
     /// Tells every task that has no limit of its own to stop after that long, as in `--soft-time-limit`.
     pub soft_time_limit: Option<Duration>,
+    /// A file that keeps what is revoked over restarts, as in `--statedb`.
+    pub state_db: Option<PathBuf>,
     /// Sends events of tasks from the start, as `-E` does.
     pub task_events: Option<bool>,
     /// Whether, and how often, the worker says that it lives.
@@ -135,6 +139,7 @@ pub struct Worker {
     queues: Vec<Queue>,
     heartbeat: Heartbeat,
     without_mingle: bool,
+    state_db: Option<PathBuf>,
 }
 
 impl Worker {
@@ -191,7 +196,8 @@ impl Worker {
             cold,
         };
         let WorkerOptions { heartbeat, without_mingle, .. } = options;
-        Ok(Self { node: Arc::new(node), queues, heartbeat, without_mingle })
+        let state_db = options.state_db.or_else(|| app.config().worker.state_db.clone());
+        Ok(Self { node: Arc::new(node), queues, heartbeat, without_mingle, state_db })
     }
 
     /// The node name.
@@ -223,7 +229,7 @@ impl Worker {
     ///
     /// # Errors
     /// When no child process of the pool can be started, or the broker cannot be reached at the start and the settings do not let it try again, or cannot be
-    /// reached again after `broker_connection_max_retries`.
+    /// reached again after `broker_connection_max_retries`; [`Error::Call`] when `worker_state_db` cannot be used.
     ///
     /// # Cancel safety
     /// Dropping the future is a cold shutdown: messages that are not done with go back to their queues.
@@ -240,6 +246,8 @@ impl Worker {
             };
         }
         panics::install_hook();
+        let _state_db =
+            self.state_db.clone().map(|path| StateDb::open(path, &self.node)).transpose()?;
         let (app, hostname) = (self.node.app.clone(), self.node.hostname.clone());
         let names: Vec<_> = self.queues.iter().map(|queue| queue.name.as_str()).collect();
         let tell = |signal, tell: &dyn Fn(&dyn Signals)| app.listeners().tell(signal, tell);

@@ -49,7 +49,6 @@ fn options_of_the_worker_have_celerys_names() {
 
 #[test]
 fn options_that_this_version_does_not_have_are_refused() {
-    refused("celery worker --statedb=x", ErrorKind::UnknownArgument);
     refused("celery worker --autoscale=3,1,2", ErrorKind::ValueValidation);
     refused("celery worker --autoscale=many", ErrorKind::ValueValidation);
     // What it never does can be asked of it, as unit files of other workers do.

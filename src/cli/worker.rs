@@ -98,6 +98,9 @@ pub(super) struct Args {
     /// A file for the id of the process, which also keeps a second worker from starting. Expands as `--logfile` does.
     #[arg(long, value_name = "FILE", env = "CELERY_WORKER_PIDFILE")]
     pidfile: Option<String>,
+    /// A file that keeps what is revoked while the worker is away. Expands as `--logfile` does.
+    #[arg(short = 'S', long, value_name = "FILE", env = "CELERY_WORKER_STATEDB")]
+    statedb: Option<String>,
     /// Where `/livez` and `/readyz` answer, such as `127.0.0.1:8080` or `:8080`.
     #[arg(long, value_name = "HOST:PORT", env = "CELERY_WORKER_HEALTH_ADDRESS")]
     health_address: Option<String>,
@@ -205,6 +208,7 @@ impl Args {
             },
             without_mingle: self.without_mingle,
             without_gossip: self.without_gossip,
+            state_db: None,
         }
     }
 }
@@ -218,7 +222,9 @@ pub(super) async fn run(
     let node = Celery::node_name(args.hostname.as_deref().map(platform::expand_host).as_deref());
     args.set_up_logs(app, &node, Process::main(), no_color)?;
     let path = |template: &String| PathBuf::from(platform::expand_node(template, &node, 0));
-    let worker = Worker::new(app, args.options(&node))?;
+    let of_settings = || Some(app.config().worker.state_db.as_ref()?.to_str()?.to_owned());
+    let state_db = args.statedb.clone().or_else(of_settings).as_ref().map(path);
+    let worker = Worker::new(app, WorkerOptions { state_db, ..args.options(&node) })?;
     let pidfile = args.pidfile.as_ref().map(|file| PidFile::create(path(file))).transpose()?;
     if args.purge {
         purge(app, &worker, *output).await?;

@@ -38,6 +38,51 @@ async fn a_worker_consumes_again_after_a_lost_connection() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn late_tasks_are_stopped_with_the_connection_if_the_settings_say_so() {
+    let setting = "worker_cancel_long_running_tasks_on_connection_loss";
+    let (circle, servers) = faulty(json!({ setting: true }));
+    let worker = circle.worker();
+    let late = circle.call(HoldLate::s("late".to_owned())).await;
+    circle.call(Hold::s("early".to_owned())).await;
+    circle.probe.noted(2).await;
+    servers.broker.lose_connection_on(Call::Next, 1);
+    circle.call(Note::s(json!(1))).await;
+    let notes = circle.probe.noted(3).await;
+    assert_eq!(notes[..3], ["begin late", "begin early", "dropped late"]);
+    circle.probe.noted(5).await;
+    let stored = circle.stored_now(late.id()).await.unwrap();
+    assert_eq!(stored["status"], "RETRY");
+    assert_eq!(
+        stored["result"],
+        json!({"exc_type": "Retry", "exc_message": ["cancelled by Celery"], "exc_module": "celery.exceptions"})
+    );
+    circle.probe.open(2);
+    assert_eq!(circle.stored(late.id()).await["result"], "late");
+    worker.stop().await;
+    let notes = circle.probe.notes();
+    for once in ["begin late again", "end late", "end early"] {
+        assert_eq!(notes.iter().filter(|note| **note == once).count(), 1, "{once} in {notes:?}");
+    }
+    assert_eq!(numbers(&circle), [1]);
+    assert_eq!(circle.waiting("celery").await, 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn late_tasks_go_on_without_the_connection_unless_the_settings_say_otherwise() {
+    let (circle, servers) = faulty(json!({}));
+    let worker = circle.worker();
+    circle.call(HoldLate::s("late".to_owned())).await;
+    circle.probe.noted(1).await;
+    servers.broker.lose_connection_on(Call::Next, 1);
+    circle.call(Note::s(json!(1))).await;
+    circle.probe.noted(2).await;
+    circle.probe.open(1);
+    worker.stop().await;
+    let notes = circle.probe.notes();
+    assert!(notes.contains(&json!("end late")) && !notes.contains(&json!("dropped late")));
+}
+
+#[tokio::test(start_paused = true)]
 async fn what_waited_for_a_slot_when_the_connection_was_lost_runs_once() {
     let (circle, servers) = faulty(json!({}));
     let worker = circle.worker_with(one_slot());

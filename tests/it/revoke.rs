@@ -270,3 +270,47 @@ async fn a_revoke_for_some_workers_is_not_remembered_by_the_client() {
     let _worker = circle.worker();
     assert_eq!(circle.done(Note::s(json!(1)).task_id("x")).await["status"], "SUCCESS");
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_state_file_keeps_what_is_revoked_over_restarts() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("worker.state");
+    let options = || WorkerOptions { state_db: Some(path.clone()), ..WorkerOptions::default() };
+    let circle = Circle::new();
+    let worker = circle.worker_with(options());
+    listens(&circle).await;
+    told(circle.app.control().revoke(["x"])).await;
+    told(circle.app.control().revoke_by_stamped_headers([("team", "blue")])).await;
+    let clock = circle.app.clock().value();
+    worker.stop().await;
+    let kept: Value = serde_json::from_slice(&std::fs::read(&path).unwrap()).unwrap();
+    assert_eq!(kept["revoked"], json!(["x"]));
+    assert_eq!(kept["revoked_stamps"], json!([["team", "blue"]]));
+    assert!(kept["clock"].as_u64().unwrap() >= clock);
+    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
+
+    // Another broker, which knows nothing.
+    let circle = Circle::new();
+    let worker = circle.worker_with(options());
+    circle.call(Note::s(json!(1)).task_id("x")).await;
+    is_revoked(&circle.stored("x").await, "revoked");
+    let stamped = stamped(&circle, Note::NAME, json!([1]), json!({"team": "blue"})).await;
+    is_revoked(&circle.stored(stamped.id()).await, "revoked");
+    assert!(circle.app.clock().value() > clock);
+    worker.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_state_file_of_pythons_is_refused_and_left_as_it_is() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("worker.state");
+    std::fs::write(&path, b"\x13\x57\x9a\xce\x00 a shelve").unwrap();
+    let circle = Circle::new();
+    let options = |path| WorkerOptions { state_db: Some(path), ..WorkerOptions::default() };
+    let refused = circle.worker_with(options(path.clone())).ended().await.unwrap_err().to_string();
+    assert!(refused.contains("worker.state`") && refused.contains("Python alone"), "{refused}");
+    assert_eq!(std::fs::read(&path).unwrap(), b"\x13\x57\x9a\xce\x00 a shelve");
+    let nowhere = folder.path().join("missing/worker.state");
+    let refused = circle.worker_with(options(nowhere)).ended().await.unwrap_err().to_string();
+    assert!(refused.contains("missing/worker.state`"), "{refused}");
+}

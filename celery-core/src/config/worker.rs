@@ -1,12 +1,12 @@
 //! The `worker_` settings as fields.
 
-use std::time::Duration;
+use std::{path::PathBuf, time::Duration};
 
 use serde::Serialize;
 use serde_json::Value;
 
 use super::masked::seconds;
-use super::read::{Parsed, Reader, boolean, integer, optional, positive};
+use super::read::{Parsed, Reader, boolean, integer, name, optional, positive};
 
 /// How a worker behaves.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -19,10 +19,14 @@ pub struct WorkerConfig {
     /// What running tasks get between the warm and the cold shutdown; zero means no soft shutdown.
     #[serde(serialize_with = "seconds")]
     pub soft_shutdown_timeout: Duration,
+    /// Whether late tasks are stopped when the connection to the broker is lost.
+    pub cancel_long_running_tasks_on_connection_loss: bool,
     /// Whether that time passes also when nothing runs.
     pub enable_soft_shutdown_on_idle: bool,
     /// Whether rate limits of tasks are ignored.
     pub disable_rate_limits: bool,
+    /// A file for what is revoked, over restarts.
+    pub state_db: Option<PathBuf>,
     /// Whether the worker answers control commands.
     pub enable_remote_control: bool,
     /// Whether a redelivered `acks_late` task whose result is SUCCESS already is skipped.
@@ -100,9 +104,12 @@ impl WorkerConfig {
             prefetch_multiplier: reader.read("worker_prefetch_multiplier", integer),
             soft_shutdown_timeout: reader
                 .read("worker_soft_shutdown_timeout", super::read::seconds),
+            cancel_long_running_tasks_on_connection_loss: reader
+                .read("worker_cancel_long_running_tasks_on_connection_loss", boolean),
             enable_soft_shutdown_on_idle: reader
                 .read("worker_enable_soft_shutdown_on_idle", boolean),
             disable_rate_limits: reader.read("worker_disable_rate_limits", boolean),
+            state_db: reader.read("worker_state_db", optional(name)).map(PathBuf::from),
             enable_remote_control: reader.read("worker_enable_remote_control", boolean),
             deduplicate_successful_tasks: reader
                 .read("worker_deduplicate_successful_tasks", boolean),

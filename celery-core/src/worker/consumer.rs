@@ -17,6 +17,7 @@ use super::{
     intake::Wanted,
     node::Node,
     request::{self, Received, Request},
+    requests::Stage,
 };
 use crate::{
     broker::{BrokerError, Consumer, Prefetch},
@@ -50,6 +51,9 @@ pub(super) async fn run(node: &Arc<Node>, shutdown: &Shutdown) -> Result<(), Err
                 match work.consume(consumer.as_mut(), shutdown, &mut outage).await {
                     Some(error) => {
                         work.give_up_waiting();
+                        if node.app.config().worker.cancel_long_running_tasks_on_connection_loss {
+                            cancel_late(node);
+                        }
                         if began.elapsed() >= LASTING {
                             outage.failures = 0;
                         }
@@ -194,6 +198,15 @@ impl Work<'_> {
                 Some(done) = self.running.join_next() => log_if_lost(self.node, done),
                 () = &mut cold, if !node.cold.is_cancelled() => node.cold.cancel(),
             }
+        }
+    }
+}
+
+/// Leaves to other workers what runs and cannot be acknowledged any more.
+fn cancel_late(node: &Node) {
+    for held in node.requests.all() {
+        if held.stage() != Stage::Reserved && !held.is_acknowledged() {
+            held.cancel();
         }
     }
 }

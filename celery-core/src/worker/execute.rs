@@ -5,7 +5,10 @@ use std::{future::pending, panic::AssertUnwindSafe, pin::Pin, time::Duration};
 use futures_util::FutureExt;
 use tokio::time::sleep;
 
-use super::{panics, verdict::Outcome};
+use super::{
+    panics,
+    verdict::{Cancellation, Outcome},
+};
 use crate::{
     arguments::Bound,
     context::Context,
@@ -104,7 +107,7 @@ async fn run_blocking(
     match tokio::task::spawn_blocking(run).await {
         Ok(result) => outcome(result),
         // Only a runtime that is shutting down drops what it was given to run.
-        Err(_) => Outcome::Cancelled,
+        Err(_) => Outcome::Cancelled(Cancellation::Shutdown),
     }
 }
 

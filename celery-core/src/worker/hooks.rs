@@ -49,7 +49,7 @@ pub(super) fn after(task: &Registration, context: &Context, verdict: &Verdict) {
         Verdict::Reject(_) => (State::Rejected, None),
         Verdict::Revoke(_) => (State::Revoked, None),
         // Another worker runs it, of which nothing is known yet.
-        Verdict::HandBack => (State::Pending, None),
+        Verdict::HandBack(_) => (State::Pending, None),
     };
     if let (Some(hook), Some(result)) = (options.after_return, &result) {
         call(context, "after_return", || hook(context, &state, result));

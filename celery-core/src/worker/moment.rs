@@ -5,7 +5,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use serde_json::json;
 
-use super::{admit::Admission, node::Node, revoked::Revocation};
+use super::{admit::Admission, node::Node, revoked::Revocation, verdict::Cancellation};
 use crate::{
     clock,
     events::Fields,
@@ -71,8 +71,8 @@ pub(super) enum Moment<'a> {
         /// Whether it is delivered again.
         requeue: bool,
     },
-    /// It was stopped with the worker, for another one to run.
-    Cancelled,
+    /// It was stopped, for another worker to run.
+    Cancelled(Cancellation),
     /// No task of its name is registered here.
     Unregistered,
 }
@@ -144,7 +144,10 @@ impl Node {
             Moment::TurnedDown { requeue } => {
                 tracing::debug!(id, requeue, "the message is rejected, since its task failed");
             }
-            Moment::Cancelled => {
+            Moment::Cancelled(Cancellation::ConnectionLost) => {
+                tracing::warn!(target: "celery::worker", "Task {name}[{id}] cannot be acknowledged after a connection loss since late acknowledgement is enabled for it. Terminating it instead.");
+            }
+            Moment::Cancelled(Cancellation::Shutdown) => {
                 tracing::warn!(target: "celery::worker", "Task {name}[{id}] stopped with the worker");
             }
             Moment::Unregistered => {
@@ -220,7 +223,7 @@ impl Node {
                 event.add("terminated", signum.is_some()).add("signum", signum);
                 event.add("expired", **revocation == Revocation::Expired);
             }),
-            Moment::Cancelled => send("task-cancelled", &|_| {}),
+            Moment::Cancelled(_) => send("task-cancelled", &|_| {}),
             Moment::Unregistered => send("task-failed", &|event| {
                 let name = repr::python(&Value::from(message.task.as_str()));
                 event.add("exception", &format!("NotRegistered({name})"));

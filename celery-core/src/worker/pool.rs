@@ -34,7 +34,7 @@ use super::{
     requests::Hold,
     slots::Slot,
     trace::{Traced, trace},
-    verdict::{Outcome, WhenLost},
+    verdict::{Cancellation, Outcome, WhenLost},
 };
 use crate::{
     config::{WorkerConfig, WorkerPool},
@@ -210,7 +210,8 @@ impl Place {
 /// With which outcome a run is broken off, if it ever is.
 async fn broken_off(node: &Node, hold: &Hold) -> Outcome {
     tokio::select! {
-        () = node.cold.cancelled() => Outcome::Cancelled,
+        () = node.cold.cancelled() => Outcome::Cancelled(Cancellation::Shutdown),
+        () = hold.cancellation() => Outcome::Cancelled(Cancellation::ConnectionLost),
         signal = hold.termination() => Outcome::Terminated(signal),
     }
 }

@@ -33,6 +33,8 @@ pub(super) struct Held {
     stage: Mutex<Stage>,
     acknowledged: AtomicBool,
     termination: Termination,
+    /// Told when another worker is to run it.
+    cancelled: Notify,
 }
 
 /// How a request is asked to end before its time: a signal, and who waits for one.
@@ -74,6 +76,7 @@ impl Requests {
             stage: Mutex::new(Stage::Reserved),
             acknowledged: AtomicBool::new(false),
             termination: Termination::default(),
+            cancelled: Notify::new(),
         });
         lock(&self.held).insert(number, Arc::clone(&held));
         Hold { requests: Arc::clone(self), number, held }
@@ -126,6 +129,19 @@ impl Held {
     pub(super) async fn termination(&self) -> i32 {
         self.termination.asked.notified().await;
         self.termination.signal.load(Ordering::Relaxed)
+    }
+
+    /// Waits until it is to be left to another worker.
+    ///
+    /// # Cancel safety
+    /// Cancel safe.
+    pub(super) async fn cancellation(&self) {
+        self.cancelled.notified().await;
+    }
+
+    /// Breaks the run off, for another worker to do.
+    pub(super) fn cancel(&self) {
+        self.cancelled.notify_one();
     }
 
     /// Asks for the run to be terminated with the signal of that number: now, or else as soon as it begins.

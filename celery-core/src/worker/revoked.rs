@@ -65,6 +65,11 @@ impl Revoked {
         lock(&self.ids).iter(clock::now()).map(str::to_owned).collect()
     }
 
+    /// The stamps, in the order in which they were revoked, each as it is kept.
+    pub(super) fn stamps(&self) -> Vec<String> {
+        lock(&self.stamps).iter(clock::now()).map(str::to_owned).collect()
+    }
+
     /// Takes in what is revoked, by word of another worker or of the broker. It is known from now on for as long as
     /// what is revoked now.
     pub(super) fn merge(&self, kind: Kind, revoked: impl IntoIterator<Item = String>) {

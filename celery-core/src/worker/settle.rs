@@ -11,7 +11,7 @@ use super::{
     request::Rules,
     revoked::Revocation,
     trace::Traced,
-    verdict::{Again, Cause, Verdict},
+    verdict::{Again, Cancellation, Cause, Verdict},
 };
 use crate::{
     app::send::result_tuple,
@@ -62,10 +62,7 @@ pub(super) async fn carry_out(
             };
             go_on(stored).map_or(Settlement::HandBack, |()| Settlement::Reject)
         }
-        Verdict::HandBack => {
-            node.tell(message, &Moment::Cancelled);
-            Settlement::HandBack
-        }
+        Verdict::HandBack(why) => cancel(node, context, rules, why).await,
         Verdict::Revoke(signal) => {
             revoke(node, context, rules, signal).await.unwrap_or(Settlement::HandBack)
         }
@@ -155,6 +152,19 @@ async fn fail(
         node.tell(message, &Moment::TurnedDown { requeue });
     }
     Ok(settlement)
+}
+
+/// As Celery, it says of a late task only that it will be retried when that is not of its own doing; and of an early
+/// one, which is lost, the same.
+async fn cancel(node: &Node, context: &Context, rules: Rules, why: Cancellation) -> Settlement {
+    node.tell(context.request(), &Moment::Cancelled(why));
+    if rules.stores_errors && (why == Cancellation::ConnectionLost || !rules.acks_late) {
+        let exception = Exception::new("Retry", "celery.exceptions", "cancelled by Celery");
+        let (result, children) = (exception.to_value(), context.children());
+        // What could not be stored has been logged.
+        _ = node.store(context, State::Retry, result, None, children).await;
+    }
+    Settlement::HandBack
 }
 
 async fn revoke(

@@ -22,10 +22,19 @@ pub(super) enum Outcome {
     Error(TaskError),
     /// The task was stopped at its hard time limit.
     TimedOut(Duration),
-    /// The task was stopped because the worker stops at once.
-    Cancelled,
+    /// The task was stopped, for another worker to run.
+    Cancelled(Cancellation),
     /// The task was terminated on request, with the signal of that number.
     Terminated(i32),
+}
+
+/// Why a run was broken off that another worker is to do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) enum Cancellation {
+    /// The worker stops at once.
+    Shutdown,
+    /// The connection is lost over which its message would be acknowledged.
+    ConnectionLost,
 }
 
 /// What is to be done.
@@ -42,7 +51,7 @@ pub(super) enum Verdict {
     /// Reject the message.
     Reject(Reject),
     /// Leave the message to another worker.
-    HandBack,
+    HandBack(Cancellation),
     /// Store that the task was revoked while it ran, with the signal of that number.
     Revoke(i32),
 }
@@ -100,7 +109,7 @@ pub(super) fn decide(
 ) -> Verdict {
     match outcome {
         Outcome::Returned(value) => Verdict::Succeed(value),
-        Outcome::Cancelled => Verdict::HandBack,
+        Outcome::Cancelled(why) => Verdict::HandBack(why),
         Outcome::Terminated(signal) => Verdict::Revoke(signal),
         Outcome::TimedOut(limit) => {
             let seconds = Value::Number(seconds(limit.as_secs_f64()));
@@ -195,7 +204,7 @@ mod tests {
             Verdict::Retry(again) => format!("retry in {}", again.eta.as_second() - 1_000),
             Verdict::Ignore => "ignore".to_owned(),
             Verdict::Reject(reject) => format!("reject requeue={}", reject.requeue),
-            Verdict::HandBack => "hand back".to_owned(),
+            Verdict::HandBack(why) => format!("hand back {why:?}"),
             Verdict::Revoke(signal) => format!("revoke {signal}"),
         }
     }
@@ -211,7 +220,7 @@ mod tests {
     fn each_outcome_has_its_verdict() {
         check_all(&[
             (Outcome::Returned(json!(3)), "succeed 3"),
-            (Outcome::Cancelled, "hand back"),
+            (Outcome::Cancelled(Cancellation::Shutdown), "hand back Shutdown"),
             (Outcome::Terminated(15), "revoke 15"),
             (Outcome::TimedOut(Duration::from_secs(2)), "fail TimeLimitExceeded: 2 TimeLimit"),
             (Outcome::Error(TaskError::Ignore), "ignore"),
@@ -228,7 +237,7 @@ mod tests {
                 Outcome::Returned(value) => Outcome::Returned(value.clone()),
                 Outcome::Error(error) => Outcome::Error(error.clone()),
                 Outcome::TimedOut(limit) => Outcome::TimedOut(*limit),
-                Outcome::Cancelled => Outcome::Cancelled,
+                Outcome::Cancelled(why) => Outcome::Cancelled(*why),
                 Outcome::Terminated(signal) => Outcome::Terminated(*signal),
             };
             assert_eq!(check(outcome, Options::new(), 0), *expected);

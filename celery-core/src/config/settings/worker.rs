@@ -13,7 +13,7 @@ pub(super) const WORKER: &[Setting] = settings! {
         refused("it names a Python class; `--autoscale` has one of ours");
     worker_cancel_long_running_tasks_on_connection_loss,
         "CELERYD_CANCEL_LONG_RUNNING_TASKS_ON_CONNECTION_LOSS", Bool = "false",
-        refused("this version lets running tasks go on when the broker connection is lost");
+        used("when the broker connection is lost, running `acks_late` tasks are stopped, and run again");
     worker_soft_shutdown_timeout, "CELERYD_SOFT_SHUTDOWN_TIMEOUT", Float = "0.0",
         used("seconds that running tasks get before a cold shutdown; 0 means none");
     worker_enable_soft_shutdown_on_idle, "CELERYD_ENABLE_SOFT_SHUTDOWN_ON_IDLE", Bool = "false",
@@ -67,7 +67,7 @@ pub(super) const WORKER: &[Setting] = settings! {
     worker_send_task_events, "CELERY_SEND_EVENTS", Bool = "false",
         used("the worker sends task events from its start, as with `-E`");
     worker_state_db, "CELERYD_STATE_DB", Text = "null",
-        refused("this version does not keep revoked ids over restarts");
+        used("a file for what is revoked, over restarts: JSON of this version's own, since Celery's can be read by Python alone");
     worker_task_log_datefmt, "CELERYD_TASK_LOG_DATEFMT", Text = "null", refused(LOG_LINES);
     worker_task_log_format, "CELERYD_TASK_LOG_FORMAT", Text =
         r#""[%(asctime)s: %(levelname)s/%(processName)s] %(task_name)s[%(task_id)s]: %(message)s""#,

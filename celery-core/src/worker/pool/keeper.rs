@@ -21,7 +21,10 @@ use super::{
 use crate::{
     exception::Exception,
     task::Failure,
-    worker::{requests::Held, verdict::Outcome},
+    worker::{
+        requests::Held,
+        verdict::{Cancellation, Outcome},
+    },
 };
 
 /// A task for a child. Its arguments are in it, and are not to be shown.
@@ -181,8 +184,11 @@ impl Keeper {
                 },
                 // What cannot be written is told by the end of the answers.
                 _ = &mut sending, if !sent => sent = true,
-                () = gone.cancelled() => break Some(Outcome::Cancelled),
-                () = cold.cancelled() => break Some(Outcome::Cancelled),
+                () = gone.cancelled() => break Some(Outcome::Cancelled(Cancellation::Shutdown)),
+                () = cold.cancelled() => break Some(Outcome::Cancelled(Cancellation::Shutdown)),
+                () = held.cancellation() => {
+                    break Some(Outcome::Cancelled(Cancellation::ConnectionLost));
+                }
                 () = &mut kill_at => break Some(Outcome::TimedOut(hard.unwrap_or_default())),
                 signal = held.termination() => {
                     terminated = Some(signal);
