@@ -27,6 +27,8 @@ mod inspect;
 mod list;
 mod logging;
 mod migrate;
+#[cfg(feature = "tui")]
+mod monitor;
 mod output;
 mod pidfile;
 mod program;
@@ -173,8 +175,10 @@ impl Cli {
         }
         let app = self.build(app)?;
         let session = Session { app, output };
-        if !matches!(self.command, Command::Worker(_)) {
-            logging::for_clients(self.no_color);
+        match &self.command {
+            Command::Worker(_) => {}
+            Command::Events(args) if args.takes_terminal() => {}
+            _ => logging::for_clients(self.no_color),
         }
         let done = match self.command {
             Command::Worker(args) => {

@@ -9,24 +9,28 @@ use celery_core::{
 };
 
 use self::dump::Dumper;
-use super::{
-    Session,
-    failure::{Failure, USAGE},
-    signals::Signals,
-};
+#[cfg(not(feature = "tui"))]
+use super::failure::USAGE;
+use super::{Session, failure::Failure, signals::Signals};
 
-/// Shows the events of workers and clients as they happen.
+/// Shows the tasks of a fleet, and its workers, as their events tell of them.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
-    /// Print each event on a line, until Ctrl-C.
+    /// Print each event on a line, until Ctrl-C, in place of the view on a whole terminal.
     #[arg(short, long)]
     dump: bool,
 }
 
+impl Args {
+    /// Whether the whole terminal is taken, so that nothing else may write there.
+    pub(super) fn takes_terminal(&self) -> bool {
+        !self.dump
+    }
+}
+
 pub(super) async fn run(session: &Session, args: Args) -> Result<(), Failure> {
     if !args.dump {
-        let remedy = "this version has no view of events on a whole terminal: add `--dump` for a line an event";
-        return Err(Failure::new(remedy).code(USAGE));
+        return view(session).await;
     }
     let mut signals = Signals::listen()?;
     tokio::select! {
@@ -34,6 +38,17 @@ pub(super) async fn run(session: &Session, args: Args) -> Result<(), Failure> {
         // As with Celery's, that is how it ends.
         _ = signals.next() => Ok(()),
     }
+}
+
+#[cfg(feature = "tui")]
+async fn view(session: &Session) -> Result<(), Failure> {
+    Box::pin(super::monitor::run(session)).await
+}
+
+#[cfg(not(feature = "tui"))]
+async fn view(_: &Session) -> Result<(), Failure> {
+    let remedy = "this program was built without the feature `tui` of the crate `celery`, which is the view on a whole terminal: add `--dump` for a line an event";
+    Err(Failure::new(remedy).code(USAGE))
 }
 
 /// Prints events until they cannot be printed.

@@ -69,6 +69,10 @@ const WORKER: &[Refusal] = &[
         &["--disable-prefetch"],
         "use `--prefetch-multiplier 1`, with `task_acks_late` for tasks that are to wait in the queue until one ends",
     ),
+    option(
+        &["--statedb", "-S"],
+        "the broker remembers what was revoked, for workers that start later too, and a file is not needed",
+    ),
     flag(&["--beat", "-B"], EMBEDDED_BEAT),
     option(&["--schedule-filename", "--schedule", "-s"], EMBEDDED_BEAT),
     option(&["--scheduler"], EMBEDDED_BEAT),
@@ -143,9 +147,12 @@ fn with(command: Command) -> Command {
         .long("optimization")
         .value_parser(["default", "fair"])
         .hide(true);
+    // Child processes are started anew, and never forked.
+    let start_method =
+        Arg::new("pool-start-method").long("pool-start-method").value_parser(["spawn"]).hide(true);
     let mut command = command
         .arg(skip_checks.hide(true))
-        .mut_subcommand("worker", |worker| worker.arg(optimization));
+        .mut_subcommand("worker", |worker| worker.arg(optimization).arg(start_method));
     for refusal in GLOBAL {
         command = add(command, refusal);
     }
@@ -293,6 +300,7 @@ mod tests {
     fn what_is_always_so_can_be_asked_for() {
         for line in [
             "mysite worker -O fair",
+            "mysite worker --pool-start-method spawn",
             "mysite worker --optimization=default",
             "mysite --skip-checks status",
         ] {

@@ -14,11 +14,12 @@ const OURS: [(&str, &[&str]); 6] = [
 ];
 
 /// Heavy crates, and the one crate of ours that others would have to pay for them through.
-const OWNERS: [(&str, &str); 6] = [
+const OWNERS: [(&str, &str); 7] = [
     ("axum", "celery-web"),
     ("clap", "celery"),
     ("deadpool-redis", "celery-redis"),
     ("lapin", "celery-amqp"),
+    ("ratatui", "celery"),
     ("redis", "celery-redis"),
     ("sqlx", "celery-sql"),
 ];

@@ -1,6 +1,6 @@
 //! The command line beside that of Python's Celery.
 
-use std::process::Stdio;
+use std::{collections::BTreeMap, process::Stdio};
 
 use peers::{Space, celery_command, python, run, scenario};
 use serde_json::{Value, json};
@@ -79,6 +79,36 @@ async fn command_lines_exit_as_celerys_do() {
         }
     }
     assert!(different.is_empty(), "{}", different.join("\n"));
+}
+
+/// Celery's own command line is asked for its options, so that one that a later version adds is noticed here.
+#[tokio::test]
+async fn every_command_and_option_of_celerys_is_taken_or_refused_with_the_reason() {
+    let space = Space::new();
+    let theirs = run(python(&space, "scenarios.py").arg("celery_options")).await;
+    let commands: BTreeMap<String, BTreeMap<String, bool>> =
+        serde_json::from_str(&theirs).expect("it prints JSON");
+    assert!(commands["worker"].contains_key("--prefetch-multiplier"), "{commands:?}");
+    let mut unknown = Vec::new();
+    for (name, options) in &commands {
+        for (option, takes_value) in options {
+            let value = if *takes_value { " 1" } else { "" };
+            // The help ends the reading, so that nothing is run; what is not known is complained of before it. What
+            // is refused as a whole is not read at all.
+            let (code, said) = ours(&space, &format!("{name} {option}{value} --help")).await;
+            let refused = said.contains("there is no `") && said.contains("` here: ");
+            let is_known = code == 0 || refused || said.contains("invalid value '1' for");
+            if !is_known {
+                unknown.push(format!("{name} {option}: {said}"));
+            }
+        }
+    }
+    assert!(unknown.is_empty(), "{}", unknown.join("\n"));
+    // And the commands that have no options of their own.
+    for name in commands.keys() {
+        let (code, said) = ours(&space, &format!("{name} --help")).await;
+        assert!(code == 0 || said.contains("` here: "), "{name}: {said}");
+    }
 }
 
 #[tokio::test]

@@ -88,6 +88,20 @@ async fn flower_shows_a_rust_worker_and_its_buttons_do_what_they_say() {
     assert_eq!(held.state().await.unwrap().as_str(), "REVOKED");
 
     let said = flower
+        .post(&format!("/api/task/rate-limit/fleet.add?workername={NODE}&ratelimit=600/m"))
+        .await;
+    assert!(said.contains("new rate limit set successfully"), "{said}");
+    let limits = app.control().broadcast(
+        "registered",
+        serde_json::Map::from_iter([("taskinfoitems".to_owned(), json!(["rate_limit"]))]),
+    );
+    let limits = limits.limit(1).timeout(peers::LIMIT).replies().await.unwrap();
+    assert!(
+        limits[0].1.as_array().unwrap().contains(&json!("fleet.add [rate_limit=600/m]")),
+        "{limits:?}"
+    );
+
+    let said = flower
         .post(&format!("/api/task/timeout/fleet.hold?workername={NODE}&soft=30&hard=0.2"))
         .await;
     assert!(said.contains("time limits set successfully"), "{said}");

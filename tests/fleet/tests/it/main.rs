@@ -9,6 +9,7 @@ mod control_client;
 mod gossip;
 mod harness;
 mod health;
+mod monitor;
 mod orphans;
 mod pools;
 mod revoke;
