@@ -22,7 +22,8 @@ use crate::{
 ///
 /// They are called where it happens, one after the other, and what calls them waits: they MUST NOT block. One that panics is
 /// logged, and changes nothing. Those from [`task_prerun`](Self::task_prerun) to [`task_failure`](Self::task_failure)
-/// are called in the process in which the task runs, as part of its run, before its result is stored.
+/// are called in the process in which the task runs, as part of its run, before its result is stored; those that follow a
+/// run whose process was killed, in the worker.
 ///
 /// ```
 /// use celery_core::{app::Celery, protocol::TaskMessage, signals::{Publishing, Signals}};

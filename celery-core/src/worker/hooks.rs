@@ -1,4 +1,5 @@
-//! What is called around a run, in the process where it runs: the hooks of the task, and the signals of the app.
+//! What is called around a run, in the process where it runs: the hooks of the task, and the signals of the app. Of a run
+//! whose process was killed the worker itself tells.
 //!
 //! The order is Celery's. None of them changes how the run ends: one that panics is logged.
 
@@ -22,20 +23,23 @@ pub(super) fn before(task: &Registration, context: &Context) {
 /// A run is over, and this is to be done.
 pub(super) fn after(task: &Registration, context: &Context, verdict: &Verdict) {
     let options = &task.options;
+    // Most tasks have neither, and are not to pay for the copy of a result that nobody looks at.
+    let looks = options.after_return.is_some() || !context.app().listeners().is_empty();
+    let copy = |value: &dyn Fn() -> Value| looks.then(value);
     let (state, result) = match verdict {
         Verdict::Succeed(value) => {
             if let Some(hook) = options.on_success {
                 call(context, "on_success", || hook(context, value));
             }
             tell(context, "task_success", |signals| signals.task_success(context, value));
-            (State::Success, Some(value.clone()))
+            (State::Success, copy(&|| value.clone()))
         }
         Verdict::Fail(failure, _) => {
             if let Some(hook) = options.on_failure {
                 call(context, "on_failure", || hook(context, failure));
             }
             tell(context, "task_failure", |signals| signals.task_failure(context, failure));
-            (State::Failure, Some(failure.exception.to_value()))
+            (State::Failure, copy(&|| failure.exception.to_value()))
         }
         Verdict::Retry(again) => {
             let reason = again.cause.as_ref();

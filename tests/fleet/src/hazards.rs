@@ -57,6 +57,25 @@ fn die(how: String) {
     end(&how);
 }
 
+/// The same, with hooks that log in which process they are called.
+#[shared_task(name = "fleet.die_watched", before_start = begins, on_failure = fails, time_limit = 2)]
+fn die_watched(how: String) {
+    match how.as_str() {
+        "hang" => loop {
+            std::hint::spin_loop();
+        },
+        how => end(how),
+    }
+}
+
+fn begins(_: &Context) {
+    tracing::info!("hook: begins in {}", std::process::id());
+}
+
+fn fails(_: &Context, failure: &Failure) {
+    tracing::info!("hook: {} in {}", failure.exception.exc_type, std::process::id());
+}
+
 /// The same, for the first time only; its message goes back to its queue.
 #[shared_task(name = "fleet.die_once", acks_late, reject_on_worker_lost)]
 async fn die_once(how: String, #[state] space: Space) -> u64 {

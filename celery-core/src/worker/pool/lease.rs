@@ -17,6 +17,7 @@ use crate::{
     task::Failure,
     worker::{
         execute::Limits,
+        hooks,
         requests::Hold,
         slots::Slot,
         trace::{Traced, decide, decide_lost},
@@ -73,6 +74,8 @@ impl Lease {
                 decide(task, message, Outcome::Error(failure.into()))
             }
         };
+        // The child did not live to tell of it.
+        hooks::after(task, context, &verdict);
         Traced { verdict, runtime: began.elapsed() }
     }
 

@@ -296,3 +296,19 @@ async fn what_a_child_logs_is_in_the_workers_log_under_its_name_or_in_a_file_of_
     assert!(read("worker.log").contains("INFO/MainProcess] Task fleet.say"));
     assert!(!read("worker.log").contains("unheard"));
 }
+
+#[tokio::test]
+async fn the_hooks_of_a_task_are_called_where_it_runs_or_by_the_worker_when_that_was_killed() {
+    let space = space();
+    let app = space.app();
+    let worker = prefork(&space, &["-c", "1"]).await;
+    let child = pid(&app, "fleet.pid", json!([])).await;
+    call(&app, "fleet.die_watched", json!(["panic"])).await;
+    worker.says(&format!("hook: begins in {child}")).await;
+    worker.says(&format!("hook: Panic in {child}")).await;
+    call(&app, "fleet.die_watched", json!(["KILL"])).await;
+    worker.says(&format!("hook: WorkerLostError in {}", worker.id())).await;
+    call(&app, "fleet.die_watched", json!(["hang"])).await;
+    worker.says(&format!("hook: TimeLimitExceeded in {}", worker.id())).await;
+    worker.stop().await;
+}
