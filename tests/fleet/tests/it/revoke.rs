@@ -191,3 +191,44 @@ async fn python_workers_hear_what_we_revoke() {
     is_revoked(&runs, "terminated").await;
     theirs.stop().await;
 }
+
+#[tokio::test]
+async fn python_terminates_a_child_process_with_the_signal_that_it_names() {
+    let space = Space::new().with("worker_proc_alive_timeout", 30);
+    let app = space.app();
+    let worker = worker(&space, &["-P", "prefork", "-c", "2", "-E"]).await;
+    listen(&app, 1).await;
+    for signal in ["SIGTERM", "SIGKILL"] {
+        let busy = call(&app, "fleet.spin", json!([])).await;
+        let other = call(&app, "fleet.hold", json!([signal])).await;
+        space.entered("spin").await;
+        space.entered(signal).await;
+        let id = busy.id();
+        asks(&space, &format!("app.control.revoke('{id}', terminate=True, signal='{signal}')"))
+            .await;
+        is_revoked(&busy, "terminated").await;
+        // What runs beside it is not disturbed.
+        space.open(signal).await;
+        assert_eq!(other.get().await.expect("it succeeds"), json!(signal));
+    }
+    nothing_is_left(&space, worker).await;
+}
+
+#[tokio::test]
+async fn a_worker_with_a_state_file_knows_after_a_restart_what_is_revoked_without_the_broker() {
+    let space = Space::new();
+    let app = space.app();
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("worker.state");
+    let file = file.to_str().expect("a path of text");
+    let first = worker(&space, &["--statedb", file]).await;
+    listen(&app, 1).await;
+    let id = "00000000-0000-4000-8000-000000000001";
+    asks(&space, &format!("app.control.revoke('{id}', reply=True, timeout=20, limit=1)")).await;
+    assert!(first.stop().await.success());
+    let _: u64 = space.redis("DEL", &["{}celery-set.revoked"]).await;
+    let second = worker(&space, &["--statedb", file]).await;
+    let task = app.send_task("fleet.add").args((1, 2)).task_id(id).send().await;
+    is_revoked(&task.expect("it is published").typed(), "revoked").await;
+    nothing_is_left(&space, second).await;
+}
