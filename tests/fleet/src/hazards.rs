@@ -76,15 +76,6 @@ fn fails(_: &Context, failure: &celery::Failure) {
     tracing::info!("hook: {} in {}", failure.exception.exc_type, std::process::id());
 }
 
-/// Never comes to an end, nor to an `await`.
-#[shared_task(name = "fleet.spin", acks_late)]
-async fn spin(#[state] space: Space) {
-    space.enter("spin").await;
-    loop {
-        std::hint::spin_loop();
-    }
-}
-
 /// Ends its process in the way that is named, for the first time only; its message goes back to its queue.
 #[shared_task(name = "fleet.die_once", acks_late, reject_on_worker_lost)]
 async fn die_once(how: String, #[state] space: Space) -> u64 {

@@ -148,6 +148,9 @@ async fn connections_that_are_lost_cost_events_and_no_task() {
             killed += space.redis::<u64>("CLIENT", &["KILL", "ID", id]).await;
         }
         assert!(killed > 2, "round {round}: {clients}");
+        // The next round finds the worker connected again.
+        let (sum, last) = results.last().unwrap();
+        assert_eq!(last.get_within(LIMIT).await.expect("the task is run"), json!(sum));
     }
     for (sum, result) in results {
         assert_eq!(result.get_within(LIMIT).await.expect("the task is run"), json!(sum));

@@ -199,7 +199,7 @@ async fn python_terminates_a_child_process_with_the_signal_that_it_names() {
     let worker = worker(&space, &["-P", "prefork", "-c", "2", "-E"]).await;
     listen(&app, 1).await;
     for signal in ["SIGTERM", "SIGKILL"] {
-        let busy = call(&app, "fleet.spin", json!([])).await;
+        let busy = call(&app, "fleet.spin", json!(["spin"])).await;
         let other = call(&app, "fleet.hold", json!([signal])).await;
         space.entered("spin").await;
         space.entered(signal).await;
