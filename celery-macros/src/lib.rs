@@ -111,9 +111,10 @@ pub fn remote_task(
 
 /// Makes a function a command of remote control that only looks: Celery's `@inspect_command`.
 ///
-/// `celery inspect <name>` of either side calls it, and what it returns is the reply: anything that implements `Serialize`,
-/// or a `Result` of that, whose error is told as `{"error": …}`. An `async fn` or a plain `fn` will do; commands run one
-/// after the other.
+/// `inspect <name>` of your own program calls it, and `app.control.broadcast('<name>', arguments=…, reply=True)` of Python:
+/// Python's `celery inspect` knows only the commands that its own app declares. What it returns is the reply: anything that
+/// implements `Serialize`, or a `Result` of that, whose error is told as `{"error": …}`. An `async fn` or a plain `fn` will
+/// do; commands run one after the other.
 ///
 /// ```ignore
 /// /// How many messages the worker holds at most.
@@ -144,7 +145,7 @@ pub fn inspect_command(
 
 /// Makes a function a command of remote control that changes something: Celery's `@control_command`.
 ///
-/// `celery control <name>` of either side calls it. All else is as for [`inspect_command`](macro@inspect_command).
+/// `control <name>` of your own program calls it. All else is as for [`inspect_command`](macro@inspect_command).
 ///
 /// ```ignore
 /// /// Holds that many messages at most.

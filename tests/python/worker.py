@@ -18,4 +18,9 @@ def end_with_the_test():
 
 
 threading.Thread(target=end_with_the_test, daemon=True).start()
-app.worker_main(['worker', '--without-gossip', '--without-mingle', '--without-heartbeat', '-l', 'INFO', *sys.argv[1:]])
+options = sys.argv[1:]
+if '--with-gossip' in options:
+    options.remove('--with-gossip')
+else:
+    options += ['--without-gossip', '--without-heartbeat']
+app.worker_main(['worker', '--without-mingle', '-l', 'INFO', *options])

@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use celery::Celery;
-use celery_core::worker::WorkerOptions;
+use celery_core::{control::Matcher, worker::WorkerOptions};
 use peers::{LIMIT, PythonWorker, Space, celery_command, scenario};
 use serde_json::{Value, json};
 
@@ -38,6 +38,20 @@ async fn workers_answer_remote_control_of_either_side() {
     assert_eq!(json!(replies), json!({ "python@interop": pong, "rust@interop": pong }));
     let to_one = app.control().ping().destination(["python@interop"]).timeout(LIMIT);
     assert_eq!(to_one.replies().await.unwrap(), [("python@interop".to_owned(), pong.clone())]);
+    let ping = || app.control().ping().timeout(Duration::from_secs(2));
+    for (pattern, matcher, node) in [
+        ("rust*", Matcher::Glob, "rust@interop"),
+        ("python@*", Matcher::Glob, "python@interop"),
+        ("r[^@]+@interop$", Matcher::Pcre, "rust@interop"),
+        ("p[^@]+@interop$", Matcher::Pcre, "python@interop"),
+    ] {
+        let matched = ping().pattern(pattern, matcher).replies().await.unwrap();
+        assert_eq!(matched, [(node.to_owned(), pong.clone())], "{pattern}");
+    }
+    let both = ping().pattern("[pr]", Matcher::Pcre).limit(2).replies().await.unwrap();
+    assert_eq!(both.into_iter().collect::<BTreeMap<_, _>>(), replies);
+    let first = ping().timeout(LIMIT).limit(1).replies().await.unwrap();
+    assert_eq!(first.len(), 1, "{first:?}");
     let registered =
         app.control().inspect().registered([""; 0]).destination(["python@interop"]).timeout(LIMIT);
     let names = &registered.replies().await.unwrap()[0].1;

@@ -30,7 +30,7 @@ pub struct PythonWorker {
 }
 
 impl PythonWorker {
-    /// Starts one, and waits until it is ready.
+    /// Starts one, and waits until it is ready. It tells nobody that it lives, unless `--with-gossip` is among the arguments.
     pub async fn start(space: &Space, arguments: &[&str]) -> Self {
         let process = Process::start(python(space, "worker.py").args(arguments));
         process.says(" ready.").await;

@@ -1,5 +1,6 @@
 //! Remote control of a worker by Python's client: each command, and its reply beside the one of a Python worker.
 
+mod reach;
 mod shape;
 
 use std::collections::BTreeMap;

@@ -7,8 +7,9 @@ use celery::core::{
 };
 use peers::{LIMIT, PythonWorker, Space};
 use serde::de::DeserializeOwned;
+use serde_json::json;
 
-use crate::harness::listens;
+use crate::harness::{call, listens};
 
 const NODE: &str = "python@control";
 
@@ -114,4 +115,53 @@ async fn a_python_worker_does_what_our_client_tells_it() {
     assert_eq!(elsewhere.control().purge().await.expect("the broker answers"), 3);
     control.shutdown().destination([NODE]).send().await.expect("it is sent");
     python.says("Got shutdown from remote").await;
+}
+
+#[tokio::test]
+async fn a_python_worker_with_neighbours_does_what_the_others_refuse() {
+    let space = Space::new().with("worker_pool_restarts", true);
+    let options = ["--with-gossip", "-P", "prefork", "--autoscale=3,1", "-n", NODE];
+    let python = PythonWorker::start(&space, &options).await;
+    let app = space.app();
+    listens(&app, NODE).await;
+    let control = app.control();
+
+    for (told, says) in [
+        (control.enable_events(), "task events enabled"),
+        (control.enable_events(), "task events already enabled"),
+        (control.disable_events(), "task events disabled"),
+        (control.disable_events(), "task events already disabled"),
+        (control.autoscale(4, 2), "autoscale now max=4 min=2"),
+    ] {
+        assert_eq!(done(told).await, says);
+    }
+    let range = answer(control.inspect().stats()).await.unwrap().autoscaler.expect("a range");
+    assert_eq!((&range["max"], &range["min"]), (&json!(4), &json!(2)));
+
+    assert_eq!(done(control.pool_restart()).await, "reload started");
+    let noted = call(&app, "proj.tasks.note", json!(["restarted"])).await;
+    assert_eq!(noted.get().await.expect("a child process runs it"), "restarted");
+    python.stop().await;
+}
+
+#[tokio::test]
+async fn a_task_that_a_python_worker_runs_is_terminated() {
+    let space = Space::new();
+    let python = PythonWorker::start(&space, &["-P", "prefork", "-c", "1", "-n", NODE]).await;
+    let app = space.app();
+    listens(&app, NODE).await;
+    let held = call(&app, "fleet.held", json!(["gate"])).await;
+    let child = space.entered("gate").await;
+    let asked = app.control().revoke([held.id()]).terminate("SIGKILL").destination([NODE]);
+    let replies = asked.timeout(LIMIT).replies().await.expect("the broker answers");
+    assert_eq!(replies, [(NODE.to_owned(), json!({ "ok": format!("terminate: {}", held.id()) }))]);
+    let ended = held.get().await.expect_err("it was terminated");
+    assert!(ended.to_string().contains("terminated"), "{ended}");
+    assert_eq!(held.state().await.expect("it is stored").as_str(), "REVOKED");
+    // The next one runs in another child process.
+    let next = call(&app, "fleet.held", json!(["next"])).await;
+    assert_ne!(space.entered("next").await, child);
+    space.open("next").await;
+    assert_eq!(next.get().await.expect("it is done"), "python");
+    python.stop().await;
 }

@@ -87,6 +87,26 @@ async fn flower_shows_a_rust_worker_and_its_buttons_do_what_they_say() {
     task(&flower, held.id(), "REVOKED").await;
     assert_eq!(held.state().await.unwrap().as_str(), "REVOKED");
 
+    // One that waits behind two others is revoked, and they go on.
+    let gates = ["left", "right"];
+    let ahead = [
+        call(&app, "fleet.hold", json!(["left"])).await,
+        call(&app, "fleet.hold", json!(["right"])).await,
+    ];
+    for gate in gates {
+        space.entered(gate).await;
+    }
+    let behind = call(&app, "fleet.add", json!([4, 5])).await;
+    task(&flower, behind.id(), "RECEIVED").await;
+    let said = flower.post(&format!("/api/task/revoke/{}", behind.id())).await;
+    assert!(said.contains("Revoked"), "{said}");
+    for (gate, ahead) in gates.iter().zip(ahead) {
+        space.open(gate).await;
+        assert_eq!(ahead.get().await.unwrap(), json!(gate));
+    }
+    task(&flower, behind.id(), "REVOKED").await;
+    assert_eq!(behind.state().await.unwrap().as_str(), "REVOKED");
+
     let said = flower
         .post(&format!("/api/task/rate-limit/fleet.add?workername={NODE}&ratelimit=600/m"))
         .await;
@@ -100,6 +120,13 @@ async fn flower_shows_a_rust_worker_and_its_buttons_do_what_they_say() {
         limits[0].1.as_array().unwrap().contains(&json!("fleet.add [rate_limit=600/m]")),
         "{limits:?}"
     );
+
+    let limited = |names: &Value| {
+        names.as_array().is_some_and(|names| names.contains(&json!("fleet.add [rate_limit=600/m]")))
+    };
+    flower.shows("/api/workers?refresh=1", &format!("{of_worker}/registered"), limited).await;
+    let page = flower.page(&of_worker.replacen('/', "/worker/", 1)).await;
+    assert!(page.contains("<td>fleet.add [rate_limit=600/m]</td>"), "{page}");
 
     let said = flower
         .post(&format!("/api/task/timeout/fleet.hold?workername={NODE}&soft=30&hard=0.2"))
@@ -161,7 +188,9 @@ async fn flowers_pages_show_a_rust_worker_and_its_tasks() {
         }
     };
     let id = added.id();
-    check("/workers".to_owned(), &[NODE, "Online"]).await;
+    for home in ["/", "/workers"] {
+        check(home.to_owned(), &[NODE, "Online"]).await;
+    }
     check(
         format!("/worker/{NODE}"),
         &[NODE, "Active queues", "fleet.add", "celery", "accept_content"],
