@@ -69,10 +69,6 @@ const WORKER: &[Refusal] = &[
         &["--disable-prefetch"],
         "use `--prefetch-multiplier 1`, with `task_acks_late` for tasks that are to wait in the queue until one ends",
     ),
-    option(
-        &["--statedb", "-S"],
-        "the broker remembers what was revoked, for workers that start later too, and a file is not needed",
-    ),
     flag(&["--beat", "-B"], EMBEDDED_BEAT),
     option(&["--schedule-filename", "--schedule", "-s"], EMBEDDED_BEAT),
     option(&["--scheduler"], EMBEDDED_BEAT),

@@ -63,9 +63,13 @@ impl Celery {
         let id = options.task_id.unwrap_or_else(|| Uuid::new_v4().to_string());
         let limits = self.repr_limits();
         let (shown_args, shown_kwargs) = arguments::shown(parameters, &args, &kwargs);
-        let argsrepr = options.argsrepr.clone().unwrap_or_else(|| repr::args(&shown_args, &limits));
+        // What a caller writes of arguments that are shown nowhere may show them.
+        let hides = parameters.iter().any(|parameter| parameter.redacted);
+        let [args_told, kwargs_told] =
+            [options.argsrepr, options.kwargsrepr].map(|told| told.filter(|_| !hides));
+        let argsrepr = args_told.clone().unwrap_or_else(|| repr::args(&shown_args, &limits));
         let kwargsrepr =
-            options.kwargsrepr.clone().unwrap_or_else(|| repr::kwargs(&shown_kwargs, &limits));
+            kwargs_told.clone().unwrap_or_else(|| repr::kwargs(&shown_kwargs, &limits));
         let zone = self.time_zone();
         let at = |when: When| when.after(now);
         let expires = options.expires.or(by_task.expires.map(When::In)).map(at);
@@ -82,8 +86,8 @@ impl Celery {
         let named = || by_task.shadow_name.and_then(|name| name(&args, &kwargs));
         let shadow = options.shadow.or_else(named).or(by_task.shadow.map(str::to_owned));
         // Celery passes on as properties what its caller says of these.
-        let told = [("argsrepr", &options.argsrepr), ("kwargsrepr", &options.kwargsrepr)];
-        let told = told.into_iter().filter_map(|(name, text)| Some((name, text.clone()?)));
+        let told = [("argsrepr", args_told), ("kwargsrepr", kwargs_told)];
+        let told = told.into_iter().filter_map(|(name, text)| Some((name, text?)));
         let extra_properties = told.map(|(name, text)| (name.to_owned(), text.into())).collect();
         let message = TaskMessage {
             task,
