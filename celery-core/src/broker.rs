@@ -12,6 +12,7 @@ use std::{fmt, num::NonZeroU32, sync::Arc};
 use async_trait::async_trait;
 use bytes::Bytes;
 use jiff::{Timestamp, tz::TimeZone};
+use tokio::sync::Notify;
 
 pub use self::{
     contact::Contact,
@@ -134,6 +135,12 @@ pub trait Subscription: fmt::Debug + Send {
     /// # Cancel safety
     /// Cancel safe.
     async fn next(&mut self) -> Result<Message, BrokerError>;
+
+    /// Told each time when it listens again after it was cut off and has healed: what was published meanwhile is gone.
+    /// `None` is of a driver that never heals a subscription itself.
+    fn resumed(&self) -> Option<Arc<Notify>> {
+        None
+    }
 
     /// Stops listening, and removes the binding.
     async fn close(self: Box<Self>) -> Result<(), BrokerError>;

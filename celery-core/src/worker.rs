@@ -194,6 +194,7 @@ impl Worker {
             gossip: (!options.without_gossip && has_neighbours(app)).then(Gossip::default),
             events,
             cold,
+            alone: CancellationToken::new(),
         };
         let WorkerOptions { heartbeat, without_mingle, .. } = options;
         let state_db = options.state_db.or_else(|| app.config().worker.state_db.clone());
@@ -248,6 +249,12 @@ impl Worker {
         panics::install_hook();
         let _state_db =
             self.state_db.clone().map(|path| StateDb::open(path, &self.node)).transpose()?;
+        let node = Arc::clone(&self.node);
+        node.health.while_watched(self.live(&shutdown)).await
+    }
+
+    /// All that it does, from its first words to its last.
+    async fn live(self, shutdown: &Shutdown) -> Result<(), Error> {
         let (app, hostname) = (self.node.app.clone(), self.node.hostname.clone());
         let names: Vec<_> = self.queues.iter().map(|queue| queue.name.as_str()).collect();
         let tell = |signal, tell: &dyn Fn(&dyn Signals)| app.listeners().tell(signal, tell);
@@ -275,7 +282,7 @@ impl Worker {
             .is_some()
             .then(|| tokio::spawn(gossip::listen(self.node.clone(), background.clone())));
         tokio::spawn(Arc::clone(&self.node).keep_scaling(background.clone()));
-        let ended = self.node.health.while_watched(consumer::run(&self.node, &shutdown)).await;
+        let ended = consumer::run(&self.node, shutdown).await;
         self.node.pool.close().await;
         background.cancel();
         // Its last words are few, and a broker that is away must not hold up the end.

@@ -1,6 +1,6 @@
 //! Listening on fanout exchanges, which are channels.
 
-use std::{fmt, time::Duration};
+use std::{fmt, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -14,7 +14,10 @@ use deadpool_redis::redis::{
     pipe,
 };
 use futures_util::StreamExt;
-use tokio::time::timeout;
+use tokio::{
+    sync::Notify,
+    time::{Instant, timeout, timeout_at},
+};
 
 use crate::{
     broker::{Bindings, unbind},
@@ -31,6 +34,9 @@ pub(crate) struct RedisSubscription {
     queue: Queue,
     pattern: String,
     listening: Option<(PubSubSink, PubSubStream)>,
+    /// When the server was last heard of. It is kept over calls of `next` that were dropped.
+    heard_at: Instant,
+    resumed: Arc<Notify>,
 }
 
 impl fmt::Debug for RedisSubscription {
@@ -49,7 +55,8 @@ impl RedisSubscription {
         pattern: String,
     ) -> Result<Self, Fault> {
         let listening = Some(listen(&link, &pattern).await?);
-        Ok(Self { link, keys, bindings, queue, pattern, listening })
+        let (heard_at, resumed) = (Instant::now(), Arc::default());
+        Ok(Self { link, keys, bindings, queue, pattern, listening, heard_at, resumed })
     }
 
     /// Waits for what is published next; an error means that the connection is gone.
@@ -58,8 +65,9 @@ impl RedisSubscription {
             return Err(Fault::connection(self.link.shown(), "not listening"));
         };
         loop {
-            match timeout(quiet, stream.next()).await {
+            match timeout_at(self.heard_at + quiet, stream.next()).await {
                 Ok(Some(message)) => {
+                    self.heard_at = Instant::now();
                     return Ok(Bytes::copy_from_slice(message.get_payload_bytes()));
                 }
                 Ok(None) => {
@@ -71,7 +79,7 @@ impl RedisSubscription {
                 Err(_) => {
                     let limit = self.link.options().response_timeout;
                     match timeout(limit, sink.ping::<()>()).await {
-                        Ok(Ok(())) => {}
+                        Ok(Ok(())) => self.heard_at = Instant::now(),
                         Ok(Err(error)) => return Err(self.link.fault(&error)),
                         Err(_) => {
                             return Err(Fault::connection(
@@ -80,8 +88,6 @@ impl RedisSubscription {
                             ));
                         }
                     }
-                    // The binding has the same rhythm at most; who fails here, fails at the next ping.
-                    self.bindings.keep().await?;
                 }
             }
         }
@@ -96,13 +102,21 @@ impl Subscription for RedisSubscription {
         loop {
             if self.listening.is_none() {
                 match listen(&self.link, &self.pattern).await {
-                    Ok(listening) => self.listening = Some(listening),
+                    Ok(listening) => {
+                        self.listening = Some(listening);
+                        self.heard_at = Instant::now();
+                        self.resumed.notify_one();
+                    }
                     Err(fault) if fault.is_connection() => {
                         pause.wait().await;
                         continue;
                     }
                     Err(fault) => return Err(fault.into()),
                 }
+            }
+            // Here, for those that always have something to hear, too. Who fails in this, fails at the next ping.
+            if let Err(fault) = self.bindings.keep().await {
+                tracing::debug!("could not renew the binding of `{}`: {fault}", self.pattern);
             }
             match self.receive(quiet).await {
                 Ok(payload) => match envelope::from_json(&payload) {
@@ -120,6 +134,10 @@ impl Subscription for RedisSubscription {
                 }
             }
         }
+    }
+
+    fn resumed(&self) -> Option<Arc<Notify>> {
+        Some(Arc::clone(&self.resumed))
     }
 
     async fn close(mut self: Box<Self>) -> Result<(), BrokerError> {

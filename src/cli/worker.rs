@@ -226,6 +226,11 @@ pub(super) async fn run(
     let state_db = args.statedb.clone().or_else(of_settings).as_ref().map(path);
     let worker = Worker::new(app, WorkerOptions { state_db, ..args.options(&node) })?;
     let pidfile = args.pidfile.as_ref().map(|file| PidFile::create(path(file))).transpose()?;
+    // Before anything is purged: a worker that cannot start is to leave what there is.
+    let endpoints = match &args.health_address {
+        Some(address) => Some(Endpoints::bind(address).await?),
+        None => None,
+    };
     if args.purge {
         purge(app, &worker, *output).await?;
     }
@@ -239,10 +244,6 @@ pub(super) async fn run(
             "this program has no tasks: write `#[shared_task]` on a function; for those of other crates, build the app with `.autodiscover_tasks(celery::installed_apps!())`"
         );
     }
-    let endpoints = match &args.health_address {
-        Some(address) => Some(Endpoints::bind(address).await?),
-        None => None,
-    };
     let stopping = serve(worker, endpoints, *output).await?;
     app.close().await?;
     if stopping.restarts {

@@ -83,6 +83,24 @@ async fn late_tasks_go_on_without_the_connection_unless_the_settings_say_otherwi
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_worker_that_gives_up_on_its_broker_lets_what_runs_end_first() {
+    let (circle, servers) = faulty(json!({"broker_connection_retry": false}));
+    let mut worker = circle.worker();
+    // It is acknowledged already: nobody else would run it.
+    let early = circle.call(Hold::s("early".to_owned())).await;
+    circle.probe.noted(1).await;
+    servers.broker.lose_connection_on(Call::Next, 1);
+    circle.call(Note::s(json!(1))).await;
+    advance(Duration::from_secs(60)).await;
+    assert!(!worker.has_ended());
+    circle.probe.open(1);
+    let error = worker.ended().await.unwrap_err();
+    assert!(matches!(error, Error::Broker(BrokerError::ConnectionLost(_))), "{error:?}");
+    assert_eq!(circle.probe.notes(), ["begin early", "end early"]);
+    assert_eq!(circle.stored(early.id()).await["result"], "early");
+}
+
+#[tokio::test(start_paused = true)]
 async fn what_waited_for_a_slot_when_the_connection_was_lost_runs_once() {
     let (circle, servers) = faulty(json!({}));
     let worker = circle.worker_with(one_slot());

@@ -2,10 +2,12 @@
 
 use std::{
     collections::{HashMap, VecDeque},
+    future::ready,
     sync::Arc,
     time::Duration,
 };
 
+use futures_util::{StreamExt, stream};
 use tokio::{
     sync::watch,
     task::JoinSet,
@@ -35,6 +37,7 @@ pub(super) async fn run(node: &Arc<Node>, shutdown: &Shutdown) -> Result<(), Err
         running: JoinSet::new(),
     };
     let mut outage = Outage::default();
+    let mut ended = Ok(());
     loop {
         let consumer = tokio::select! {
             biased;
@@ -73,14 +76,19 @@ pub(super) async fn run(node: &Arc<Node>, shutdown: &Shutdown) -> Result<(), Err
             Err(error) => error,
         };
         node.health.failed(&error);
-        outage.pause(&error, node, shutdown).await?;
+        if let Err(gave_up) = outage.pause(&error, node, shutdown).await {
+            // What runs may come to its end.
+            node.alone.cancel();
+            ended = Err(gave_up);
+            break;
+        }
     }
     let warm = !shutdown.cold.is_cancelled();
     node.app.listeners().tell("worker_shutting_down", |signals| {
         signals.worker_shutting_down(&node.hostname, warm);
     });
     work.finish(shutdown).await;
-    Ok(())
+    ended
 }
 
 /// What has been taken and is not done with.
@@ -172,10 +180,10 @@ impl Work<'_> {
         waiting.sort_by_key(Request::number);
         self.node.rates.release_all();
         self.running.spawn(async move {
-            // The last one first, since each goes to the front of its queue.
-            for request in waiting.into_iter().rev() {
-                request.hand_back().await;
-            }
+            // The last one first, since each goes to the front of its queue. Each is begun in its turn, and none waits for
+            // the one before: a broker that is away would be waited for as often as there are requests.
+            let back = waiting.into_iter().rev().map(Request::hand_back);
+            stream::iter(back).buffered(BACK_AT_ONCE).for_each(|()| ready(())).await;
         });
     }
 
@@ -235,6 +243,9 @@ async fn stopping(shutdown: &Shutdown) {
         () = shutdown.now.cancelled() => {}
     }
 }
+
+/// How many requests are handed back side by side.
+const BACK_AT_ONCE: usize = 1000;
 
 /// A connection that held this long was a sound one: the next loss is counted anew.
 const LASTING: Duration = Duration::from_secs(60);

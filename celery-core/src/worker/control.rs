@@ -13,9 +13,9 @@ mod revoke;
 #[cfg(test)]
 mod tests;
 
-use std::{sync::Arc, time::Duration};
+use std::{future::pending, sync::Arc, time::Duration};
 
-use tokio::time::sleep;
+use tokio::{sync::Notify, time::sleep};
 use tokio_util::sync::CancellationToken;
 
 pub use self::{
@@ -32,18 +32,24 @@ use crate::{
     value::Value,
 };
 
+/// The pause before the first attempt to listen again.
+const FIRST_PAUSE: Duration = Duration::from_secs(1);
+
 /// Serves requests until the worker stops. A lost connection is made anew.
 pub(super) async fn serve(node: Arc<Node>, shutdown: Shutdown, background: CancellationToken) {
     let queue = control::node_queue(&node.app.config().control, &node.hostname);
     let panel = Panel::new(node.clone(), shutdown);
-    let mut pause = Duration::from_secs(1);
+    let mut pause = FIRST_PAUSE;
     loop {
         let listening = async {
             let mut subscription = node.app.broker().await?.subscribe(&queue).await?;
             // What was asked for while we did not listen.
             node.recall_revoked().await?;
+            pause = FIRST_PAUSE;
+            let resumed = subscription.resumed();
             let end = tokio::select! {
                 error = listen(&panel, subscription.as_mut()) => Err(Error::from(error)),
+                error = recall(&node, resumed) => Err(error),
                 () = background.cancelled() => Ok(()),
             };
             if end.is_ok() {
@@ -60,6 +66,17 @@ pub(super) async fn serve(node: Arc<Node>, shutdown: Shutdown, background: Cance
         tokio::select! {
             () = sleep(pause) => pause = (pause * 2).min(Duration::from_secs(30)),
             () = background.cancelled() => return,
+        }
+    }
+}
+
+/// Asks what was revoked whenever the subscription was cut off, and returns the error of that.
+async fn recall(node: &Node, resumed: Option<Arc<Notify>>) -> Error {
+    let Some(resumed) = resumed else { return pending().await };
+    loop {
+        resumed.notified().await;
+        if let Err(error) = node.recall_revoked().await {
+            return error;
         }
     }
 }

@@ -47,6 +47,9 @@ impl Gossip {
     }
 }
 
+/// The pause before the first attempt to listen again.
+const FIRST_PAUSE: Duration = Duration::from_secs(1);
+
 /// Listens until the worker stops. A lost connection is made anew.
 pub(super) async fn listen(node: Arc<Node>, background: CancellationToken) {
     let config = &node.app.config().event;
@@ -56,10 +59,11 @@ pub(super) async fn listen(node: Arc<Node>, background: CancellationToken) {
         routing_key: "worker.#".to_owned(),
         expires: Some(config.queue_expires),
     };
-    let mut pause = Duration::from_secs(1);
+    let mut pause = FIRST_PAUSE;
     loop {
         let listening = async {
             let mut subscription = node.app.broker().await?.subscribe(&queue).await?;
+            pause = FIRST_PAUSE;
             let end = tokio::select! {
                 error = follow(&node, subscription.as_mut()) => Err(Error::from(error)),
                 () = background.cancelled() => Ok(()),

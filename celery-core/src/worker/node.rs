@@ -42,6 +42,8 @@ pub(super) struct Node {
     pub(super) events: EventDispatcher,
     /// Cancelled when the worker waits no longer for what runs.
     pub(super) cold: CancellationToken,
+    /// Cancelled when the worker has given up on its broker: what cannot be stored or published is not tried again.
+    pub(super) alone: CancellationToken,
 }
 
 impl Node {

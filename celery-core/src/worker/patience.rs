@@ -19,7 +19,7 @@ use crate::{
 /// Why something was not stored or published.
 #[derive(Debug)]
 pub(super) enum Undone {
-    /// The worker is to stop at once.
+    /// The worker is to stop at once, or has given up on its broker.
     Stopped,
     /// It cannot be done.
     Failed(Error),
@@ -83,7 +83,7 @@ impl Node {
                 Error::Broker(BrokerError::ConnectionLost(_))
                     | Error::Backend(BackendError::ConnectionLost(_))
             );
-            let stopped = self.cold.is_cancelled();
+            let stopped = self.cold.is_cancelled() || self.alone.is_cancelled();
             if !passes || stopped {
                 tracing::error!(id, error = &error as &dyn std::error::Error, "could not {what}");
                 return Err(if stopped { Undone::Stopped } else { Undone::Failed(error) });
@@ -95,6 +95,7 @@ impl Node {
                 tokio::select! {
                     () = &mut next => break,
                     () = self.cold.cancelled() => break,
+                    () = self.alone.cancelled() => break,
                     taken = self.slots.take(), if slot.is_none() => slot = Some(taken),
                 }
             }

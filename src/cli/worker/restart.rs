@@ -1,6 +1,10 @@
 //! Starting the program again in the place of this one, as Celery does upon SIGHUP: a new release of it, if there is one.
 
-use std::{env, ffi::OsString, path::PathBuf};
+use std::{
+    env,
+    ffi::OsString,
+    path::{Path, PathBuf},
+};
 
 use crate::cli::failure::Failure;
 
@@ -29,12 +33,38 @@ pub(super) fn restart() -> Failure {
     Failure::new("this system cannot restart a worker in its place".to_owned())
 }
 
-/// What was started, by the path that was given: the running file itself may have been replaced.
+/// What was started, by the path or the name that was given: the running file itself may have been replaced, and its own
+/// path then leads nowhere.
 #[cfg(unix)]
 fn program(given: Option<OsString>) -> std::io::Result<PathBuf> {
     let given = given.map(PathBuf::from);
-    match given.filter(|path| path.components().count() > 1 && path.exists()) {
-        Some(path) => Ok(path),
-        None => env::current_exe(),
+    let found = |path: &PathBuf| match path.components().count() {
+        1 => is_in_path(path),
+        _ => path.exists(),
+    };
+    given.filter(found).map_or_else(env::current_exe, Ok)
+}
+
+/// Whether that name is found where the system looks for programs.
+#[cfg(unix)]
+fn is_in_path(name: &Path) -> bool {
+    let folders = env::var_os("PATH").unwrap_or_default();
+    env::split_paths(&folders).any(|folder| folder.join(name).is_file())
+}
+
+#[cfg(all(test, unix))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_program_is_started_again_by_what_it_was_called() {
+        let check = |given: &str, expected: PathBuf| {
+            assert_eq!(program(Some(given.into())).unwrap(), expected);
+        };
+        check("sh", "sh".into());
+        check("/bin/sh", "/bin/sh".into());
+        let this = env::current_exe().unwrap();
+        check("no-program-of-this-name", this.clone());
+        check("/gone/fleet", this);
     }
 }
