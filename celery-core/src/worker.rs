@@ -250,7 +250,8 @@ impl Worker {
         let _state_db =
             self.state_db.clone().map(|path| StateDb::open(path, &self.node)).transpose()?;
         let node = Arc::clone(&self.node);
-        node.health.while_watched(self.live(&shutdown)).await
+        // Boxed, so that whoever runs a worker does not carry all of it about.
+        node.health.while_watched(Box::pin(self.live(&shutdown))).await
     }
 
     /// All that it does, from its first words to its last.
