@@ -34,7 +34,7 @@ pub struct Options {
     pub acks_on_failure: Option<bool>,
     /// With `acks_late`: acknowledge also when the task hit its hard time limit. Falls back on `task_acks_on_timeout`.
     pub acks_on_timeout: Option<bool>,
-    /// The older option for both of the above.
+    /// The older option for both of the above, for where neither they nor their settings say anything.
     pub acks_on_failure_or_timeout: Option<bool>,
     /// How often the task may be retried; `None` means for ever.
     pub max_retries: Option<u32>,

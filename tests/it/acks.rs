@@ -1,9 +1,16 @@
 //! When a message is acknowledged, and what becomes of one that is not.
 
-use celery::{WorkerOptions, core::broker::Broker};
-use serde_json::json;
+use celery::{
+    Signature, WorkerOptions,
+    core::{broker::Broker, signature::Complete},
+};
+use serde_json::{Value, json};
 
-use crate::{harness::Circle, tasks::*};
+use crate::{
+    events::{Monitor, with_events},
+    harness::Circle,
+    tasks::*,
+};
 
 #[tokio::test(start_paused = true)]
 async fn a_late_message_runs_again_after_a_cold_shutdown_and_an_early_one_does_not() {
@@ -61,14 +68,58 @@ async fn a_late_message_is_in_the_brokers_books_until_its_result_is_stored() {
     assert_eq!(circle.waiting("celery").await, 0);
 }
 
+/// What becomes of the message of a task that fails.
+#[derive(Debug, PartialEq)]
+pub(crate) enum End {
+    Acknowledged,
+    /// Dropped, as by Redis.
+    Rejected,
+    PutBack,
+}
+
+/// Runs a task that fails, and says what became of its message: events tell of one that was not acknowledged.
+pub(crate) async fn end<I: Complete, O>(settings: Value, task: Signature<I, O>) -> End {
+    let circle = Circle::with(settings);
+    let mut monitor = Monitor::of(&circle).await;
+    let worker = circle.worker_with(with_events());
+    assert_eq!(circle.done(task).await["status"], "FAILURE");
+    worker.stop().await;
+    let events = monitor.until("worker-offline").await;
+    let rejected = events.iter().find(|event| event["type"] == "task-rejected");
+    match (rejected.map(|event| &event["requeue"]), circle.waiting("celery").await) {
+        (None, 0) => End::Acknowledged,
+        (Some(Value::Bool(false)), 0) => End::Rejected,
+        (Some(Value::Bool(true)), 1) => End::PutBack,
+        other => panic!("{other:?} with {events:?}"),
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_failure_that_is_not_acknowledged_is_rejected() {
-    let circle = Circle::new();
-    let worker = circle.worker();
-    assert_eq!(circle.done(FailUnacknowledged::s()).await["status"], "FAILURE");
-    worker.stop().await;
-    // As on Redis, a rejected message is dropped.
-    assert_eq!(circle.waiting("celery").await, 0);
+    assert_eq!(end(json!({}), FailUnacknowledged::s()).await, End::Rejected);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_settings_say_which_failures_of_a_late_task_are_acknowledged() {
+    use End::{Acknowledged, PutBack, Rejected};
+    let (both, failure, timeout) =
+        ("task_acks_on_failure_or_timeout", "task_acks_on_failure", "task_acks_on_timeout");
+    for (settings, failed, timed_out) in [
+        (json!({}), Acknowledged, Acknowledged),
+        (json!({ both: false }), Rejected, PutBack),
+        (json!({ both: false, failure: true }), Acknowledged, PutBack),
+        (json!({ both: false, timeout: true }), Rejected, Acknowledged),
+        (json!({ failure: false }), Rejected, Acknowledged),
+        (json!({ timeout: false }), Acknowledged, PutBack),
+        // What is acknowledged before it runs is not asked about again.
+        (json!({ both: false, "task_acks_late": false }), Acknowledged, Acknowledged),
+    ] {
+        let mut all = json!({ "task_acks_late": true });
+        all.as_object_mut().unwrap().extend(settings.as_object().unwrap().clone());
+        let fails = Fail::s("ack".to_owned());
+        assert_eq!(end(all.clone(), fails).await, failed, "a failure with {settings}");
+        assert_eq!(end(all, Hard::s()).await, timed_out, "a timeout with {settings}");
+    }
 }
 
 #[tokio::test(start_paused = true)]

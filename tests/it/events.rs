@@ -16,17 +16,18 @@ use serde_json::{Map, Value, json};
 use crate::{
     golden::capture,
     harness::{Circle, NODE, faulty, within},
+    revoke::listens,
     tasks::*,
 };
 
 /// What a monitor hears.
-struct Monitor {
+pub(crate) struct Monitor {
     heard: Box<dyn Subscription>,
     ready: Vec<Map<String, Value>>,
 }
 
 impl Monitor {
-    async fn of(circle: &Circle) -> Self {
+    pub(crate) async fn of(circle: &Circle) -> Self {
         let exchange = events::exchange(&circle.app.config().event);
         let queue = Queue { exchange, routing_key: "#".to_owned(), ..Queue::named("monitor") };
         let heard = circle.broker().await.subscribe(&queue).await.unwrap();
@@ -47,7 +48,7 @@ impl Monitor {
     }
 
     /// The next events but heartbeats, up to one of this type.
-    async fn until(&mut self, last: &str) -> Vec<Map<String, Value>> {
+    pub(crate) async fn until(&mut self, last: &str) -> Vec<Map<String, Value>> {
         let mut seen = Vec::new();
         while seen.last().is_none_or(|event: &Map<_, _>| event["type"] != last) {
             let event = self.next().await;
@@ -65,7 +66,7 @@ impl Monitor {
     }
 }
 
-fn with_events() -> WorkerOptions {
+pub(crate) fn with_events() -> WorkerOptions {
     WorkerOptions { task_events: Some(true), ..without_events() }
 }
 
@@ -205,6 +206,42 @@ async fn what_expired_is_revoked_and_what_nobody_knows_has_failed() {
     circle.app.send_task("it's.unknown").send().await.unwrap();
     let events = monitor.until("task-failed").await;
     assert_eq!(events[0]["exception"], r#"NotRegistered("it's.unknown")"#);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_run_that_is_terminated_is_revoked_with_the_number_of_the_signal() {
+    let circle = Circle::new();
+    let mut monitor = Monitor::of(&circle).await;
+    let _worker = circle.worker_with(with_events());
+    let result = circle.call(HoldLate::s("late".to_owned())).await;
+    monitor.until("task-started").await;
+    listens(&circle).await;
+    circle.app.control().revoke([result.id()]).terminate("KILL").send().await.unwrap();
+    let event = monitor.until("task-revoked").await.pop().unwrap();
+    check_shape(&event, &capture("events/by_type"));
+    assert_eq!((&event["uuid"], &event["hostname"]), (&json!(result.id()), &json!(NODE)));
+    assert_eq!((&event["terminated"], &event["signum"]), (&json!(true), &json!(9)));
+    assert_eq!(event["expired"], false);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_run_that_a_cold_shutdown_ends_is_cancelled() {
+    let circle = Circle::new();
+    let mut monitor = Monitor::of(&circle).await;
+    let mut worker = circle.worker_with(with_events());
+    let result = circle.call(HoldLate::s("late".to_owned())).await;
+    let started = monitor.until("task-started").await.pop().unwrap();
+    worker.shutdown.cold.cancel();
+    worker.ended().await.unwrap();
+    let events = monitor.until("worker-offline").await;
+    let [cancelled, _offline] = events.as_slice() else { panic!("{events:?}") };
+    assert_eq!(cancelled["type"], "task-cancelled");
+    assert_eq!((&cancelled["uuid"], &cancelled["hostname"]), (&json!(result.id()), &json!(NODE)));
+    assert!(cancelled["clock"].as_u64() > started["clock"].as_u64());
+    // As Celery's, it has the id of the task and no field besides, in the order in which `task-started` has them.
+    let mut golden = capture("events/by_type");
+    golden["samples"]["task-cancelled"] = golden["samples"]["task-started"].take();
+    check_shape(cancelled, &golden);
 }
 
 #[tokio::test(start_paused = true)]

@@ -9,6 +9,7 @@ use tokio::time::Instant;
 
 use self::tasks::*;
 use crate::{
+    acks::{End, end},
     harness::{Circle, Log},
     tasks::Add,
 };
@@ -102,13 +103,23 @@ async fn as_much_of_a_result_is_shown_as_the_task_says() {
 
 #[tokio::test(start_paused = true)]
 async fn a_late_failure_is_acknowledged_or_not_by_the_older_option_too() {
+    assert_eq!(end(json!({}), Unacknowledged::s()).await, End::Rejected);
+    assert_eq!(end(json!({}), Acknowledged::s()).await, End::Acknowledged);
+    assert_eq!(end(json!({}), HardUnacknowledged::s()).await, End::PutBack);
+    // As by Celery, the settings that say more are asked first.
+    let settings = json!({ "task_acks_on_failure": true, "task_acks_on_timeout": true });
+    assert_eq!(end(settings.clone(), Unacknowledged::s()).await, End::Acknowledged);
+    assert_eq!(end(settings, HardUnacknowledged::s()).await, End::Acknowledged);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_timeout_that_the_older_option_does_not_acknowledge_comes_again() {
     let circle = Circle::new();
-    let worker = circle.worker();
-    for call in [Unacknowledged::s(), Acknowledged::s()] {
-        assert_eq!(circle.done(call).await["status"], "FAILURE");
-    }
-    worker.stop().await;
-    assert_eq!(circle.waiting("celery").await, 0);
+    let _worker = circle.worker();
+    let start = Instant::now();
+    circle.call(HardUnacknowledged::s()).await;
+    assert_eq!(circle.probe.noted(2).await, ["hard_unacknowledged"; 2]);
+    assert_eq!(start.elapsed().as_secs(), 7);
 }
 
 #[tokio::test(start_paused = true)]

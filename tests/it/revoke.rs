@@ -18,7 +18,7 @@ fn one_at_a_time(circle: &Circle) -> Running {
 }
 
 /// Waits until the worker answers remote control.
-async fn listens(circle: &Circle) {
+pub(crate) async fn listens(circle: &Circle) {
     let asking =
         async { while circle.app.control().ping().limit(1).replies().await.unwrap().is_empty() {} };
     within(asking).await;

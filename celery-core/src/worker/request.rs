@@ -231,13 +231,13 @@ impl Rules {
             acks_late,
             acks_on_failure: options
                 .acks_on_failure
-                .or(either)
                 .or(config.task.acks_on_failure)
+                .or(either)
                 .unwrap_or(both),
             acks_on_timeout: options
                 .acks_on_timeout
-                .or(either)
                 .or(config.task.acks_on_timeout)
+                .or(either)
                 .unwrap_or(both),
             skips_successful: acks_late && config.worker.deduplicate_successful_tasks,
             tracks_started: options.track_started.unwrap_or(config.task.track_started),

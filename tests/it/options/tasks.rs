@@ -5,7 +5,10 @@ use std::fmt;
 use celery::prelude::*;
 use serde_json::Map;
 
-use crate::tasks::{Add, OutOfCheese, request};
+use crate::{
+    harness::Probe,
+    tasks::{Add, OutOfCheese, request},
+};
 
 /// Sent as its options say, it returns its request.
 #[shared_task(
@@ -62,6 +65,12 @@ pub(super) async fn verbose() -> String {
 #[shared_task(acks_late = true, acks_on_failure_or_timeout = false)]
 pub(super) async fn unacknowledged() -> Result<(), OutOfCheese> {
     Err(OutOfCheese("luck".to_owned()))
+}
+
+#[shared_task(acks_late, acks_on_failure_or_timeout = false, time_limit = 7)]
+pub(super) async fn hard_unacknowledged(#[state] probe: Probe) {
+    probe.note("hard_unacknowledged");
+    std::future::pending::<()>().await;
 }
 
 #[shared_task(acks_late, acks_on_failure_or_timeout = false, acks_on_failure)]
