@@ -28,7 +28,13 @@ use celery::{
 use serde_json::{Value, json};
 use tokio::task::JoinHandle;
 
-pub(super) use self::{faulty::faulty, log::Log, probe::Probe, raw::push_raw, states::app};
+pub(super) use self::{
+    faulty::{faulty, faulty_with},
+    log::Log,
+    probe::Probe,
+    raw::push_raw,
+    states::app,
+};
 
 /// How long a test waits for what must come, retries and countdowns of days included: no time when it is paused.
 const LIMIT: Duration = Duration::from_secs(7 * 24 * 3600);

@@ -1,9 +1,12 @@
 //! Signals of the app, and the hooks of tasks: what is called, in which order, and that nothing of it changes a run.
 
-use std::sync::{Arc, Mutex};
+use std::{
+    sync::{Arc, Mutex},
+    time::Duration,
+};
 
 use celery::{
-    Context, Failure, State, TaskError,
+    Context, Failure, Heartbeat, State, TaskError, WorkerOptions,
     core::{
         message::Message,
         protocol::TaskMessage,
@@ -14,7 +17,7 @@ use celery::{
 use serde_json::{Value, json};
 
 use crate::{
-    harness::{Circle, Log, NODE, Probe, memory_url},
+    harness::{Circle, Log, NODE, Probe, faulty_with, memory_url, within},
     tasks::{Add, OutOfCheese},
 };
 
@@ -85,6 +88,14 @@ impl Signals for Recorder {
         self.note(format!("unknown {}", request.task));
     }
 
+    fn task_internal_error(&self, reason: &str) {
+        self.note(format!("internal error {reason}"));
+    }
+
+    fn heartbeat_sent(&self, hostname: &str) {
+        self.note(format!("heartbeat_sent {hostname}"));
+    }
+
     fn celeryd_init(&self, app: &Celery, hostname: &str) {
         self.note(format!("celeryd_init {} {hostname}", app.name()));
     }
@@ -107,6 +118,22 @@ impl Signals for Recorder {
 
     fn worker_shutdown(&self, hostname: &str) {
         self.note(format!("worker_shutdown {hostname}"));
+    }
+}
+
+impl Recorder {
+    /// Waits until it has heard something that begins so; returns it.
+    async fn hears(&self, beginning: &str) -> String {
+        let hearing = async {
+            loop {
+                let heard = self.take().into_iter().find(|it| it.starts_with(beginning));
+                if let Some(heard) = heard {
+                    return heard;
+                }
+                tokio::time::advance(Duration::from_millis(100)).await;
+            }
+        };
+        within(hearing).await
     }
 }
 
@@ -333,4 +360,37 @@ async fn a_hook_that_panics_changes_nothing() {
     for hook in ["before_start", "on_success", "after_return"] {
         assert!(said.contains(&format!("`{hook}` panicked")), "{hook}: {said}");
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_signal_tells_of_each_heartbeat_and_of_none_where_there_is_none() {
+    let recorder = Recorder::default();
+    let circle = circle(|builder| builder.signals(recorder.clone()));
+    let beats = |told: &[String]| told.iter().filter(|it| it.starts_with("heartbeat")).count();
+    for (heartbeat, expected) in
+        [(Heartbeat::Every(Duration::from_secs(5)), 2), (Heartbeat::Never, 0)]
+    {
+        let worker = circle.worker_with(WorkerOptions { heartbeat, ..WorkerOptions::default() });
+        recorder.hears("worker_ready").await;
+        tokio::time::sleep(Duration::from_secs(12)).await;
+        worker.stop().await;
+        let told = recorder.take();
+        assert_eq!(beats(&told), expected, "{told:?}");
+        let beat = format!("heartbeat_sent {NODE}");
+        assert!(told.iter().all(|it| !it.starts_with("heartbeat") || *it == beat), "{told:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_fault_that_costs_a_worker_a_request_is_told_of_and_costs_no_more() {
+    let recorder = Recorder::default();
+    let (circle, servers) = faulty_with(|it| it.signals(recorder.clone()), &json!({}));
+    let worker = circle.worker();
+    servers.backend.panic();
+    let lost = circle.call(Add::s(1, 2)).await;
+    let told = recorder.hears("internal error").await;
+    assert!(told.contains("panicked on purpose"), "{told}");
+    assert_eq!(circle.stored_now(lost.id()).await, None);
+    assert_eq!(circle.done(Add::s(1, 2)).await["result"], 3);
+    worker.stop().await;
 }

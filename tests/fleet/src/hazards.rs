@@ -101,6 +101,16 @@ async fn die_and_retry(deaths: u64, #[state] space: Space) -> u64 {
     runs
 }
 
+/// Dies so often, and leaves it to the settings what becomes of it; returns how often it ran and how often it was retried.
+#[shared_task(name = "fleet.die_late", bind, acks_late, max_retries = 1, default_retry_delay = 0)]
+async fn die_late(task: &Context, deaths: u64, #[state] space: Space) -> (u64, u32) {
+    let runs: u64 = space.redis("INCR", &["{}runs"]).await;
+    if runs <= deaths {
+        end("abort");
+    }
+    (runs, task.retries())
+}
+
 fn end(how: &str) {
     match how {
         "abort" => std::process::abort(),
@@ -121,6 +131,15 @@ fn end(how: &str) {
 /// Never awaits, and never ends.
 #[shared_task(name = "fleet.spin")]
 async fn spin(gate: String, #[state] space: Space) {
+    space.enter(&gate).await;
+    loop {
+        std::hint::spin_loop();
+    }
+}
+
+/// The same, in a process of its own whatever the pool.
+#[shared_task(name = "fleet.isolated_spin", isolate)]
+async fn isolated_spin(gate: String, #[state] space: Space) {
     space.enter(&gate).await;
     loop {
         std::hint::spin_loop();

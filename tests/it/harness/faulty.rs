@@ -4,14 +4,14 @@ use std::{
     collections::HashMap,
     sync::{
         Arc, LazyLock, Mutex,
-        atomic::{AtomicUsize, Ordering},
+        atomic::{AtomicBool, AtomicUsize, Ordering},
     },
 };
 
 use async_trait::async_trait;
 use celery::{
     __private::inventory,
-    TaskMeta,
+    Builder, TaskMeta,
     core::{
         backend::{Backend, BackendError},
         conformance::Faulty,
@@ -56,6 +56,7 @@ pub(crate) struct FaultyServers {
 pub(crate) struct BackendPlan {
     failures: AtomicUsize,
     failing_gets: AtomicUsize,
+    panics: AtomicBool,
     stores: AtomicUsize,
 }
 
@@ -70,6 +71,11 @@ impl BackendPlan {
         self.failing_gets.store(calls, Ordering::SeqCst);
     }
 
+    /// Panics on the next call of `store`, as a backend does that has a fault.
+    pub(crate) fn panic(&self) {
+        self.panics.store(true, Ordering::SeqCst);
+    }
+
     /// How often `store` was called.
     pub(crate) fn stores(&self) -> usize {
         self.stores.load(Ordering::SeqCst)
@@ -79,8 +85,16 @@ impl BackendPlan {
 /// A circle on servers that can be made to fail.
 #[expect(clippy::needless_pass_by_value, reason = "it is written where it is called")]
 pub(crate) fn faulty(settings: Value) -> (Circle, FaultyServers) {
+    faulty_with(|builder| builder, &settings)
+}
+
+/// The same, with what else the builder is given.
+pub(crate) fn faulty_with(
+    more: impl FnOnce(Builder) -> Builder,
+    settings: &Value,
+) -> (Circle, FaultyServers) {
     let url = memory_url().replace("memory", "faulty");
-    let circle = Circle::build(|builder| builder.broker(&url).backend(&url), &settings);
+    let circle = Circle::build(|builder| more(builder.broker(&url).backend(&url)), settings);
     (circle, servers(&url))
 }
 
@@ -104,6 +118,7 @@ struct FaultyBackend {
 impl Backend for FaultyBackend {
     async fn store(&self, meta: &TaskMeta) -> Result<(), BackendError> {
         self.plan.stores.fetch_add(1, Ordering::SeqCst);
+        assert!(!self.plan.panics.swap(false, Ordering::SeqCst), "panicked on purpose");
         lose(&self.plan.failures)?;
         self.kept.store(meta).await
     }

@@ -3,9 +3,12 @@
 use std::{collections::HashSet, fs};
 
 use celery::{AsyncResult, Celery, Error};
-use peers::{Process, Space};
+use peers::{LIMIT, Process, Space};
 use serde_json::{Value, json};
-use tokio::process::Command;
+use tokio::{
+    process::Command,
+    time::{Instant, timeout_at},
+};
 
 use crate::harness::{call, command, worker};
 
@@ -36,6 +39,19 @@ pub(crate) fn group(of: &Process, states: &[&str]) -> HashSet<u32> {
         (is_one && states.contains(&fields[0])).then_some(id)
     });
     ids.collect()
+}
+
+/// Waits until the worker has so many children, and all of them live.
+async fn whole(worker: &Process, count: usize) {
+    let end = Instant::now() + LIMIT;
+    loop {
+        let (all, dead) = (children(worker), group(worker, &["Z"]));
+        if all.len() == count && dead.is_empty() {
+            return;
+        }
+        let rest = timeout_at(end, tokio::task::yield_now()).await;
+        assert!(rest.is_ok() && Instant::now() < end, "{dead:?} of {all:?} are not reaped");
+    }
 }
 
 /// The id of the process that runs the task.
@@ -83,6 +99,7 @@ async fn whatever_kills_a_child_costs_its_task_alone() {
         let result = call(&app, "fleet.die", json!([how])).await;
         let message = format!("Worker exited prematurely: {told} Job: {job}.");
         assert_eq!(failure(&result).await, ("WorkerLostError".to_owned(), message));
+        whole(&worker, 2).await;
     }
     space.open("gate").await;
     assert_eq!(other.get().await.expect("it is unharmed"), json!("gate"));
@@ -104,6 +121,7 @@ async fn the_hard_limit_kills_a_child_that_never_awaits() {
     let spinning = spinning.expect("it is published").typed();
     space.entered("spin").await;
     assert_eq!(failure(&spinning).await, ("TimeLimitExceeded".to_owned(), "2".to_owned()));
+    whole(&worker, 2).await;
     space.open("gate").await;
     other.get().await.expect("it is unharmed");
     call(&app, "fleet.add", json!([1, 2])).await.get().await.expect("there is a new child");
@@ -185,6 +203,26 @@ async fn a_message_whose_child_died_is_put_back_or_retried_as_its_task_says() {
     let lost = runs("fleet.die_and_retry", json!([9])).await;
     assert_eq!(failure(&lost).await.0, "WorkerLostError");
     assert!(worker.stop().await.success());
+}
+
+#[tokio::test]
+async fn the_settings_say_what_becomes_of_a_message_whose_child_died() {
+    let (put_back, retried) = ("task_reject_on_worker_lost", "task_retry_on_worker_lost");
+    for (setting, end) in
+        [(None, None), (Some(put_back), Some(json!([2, 0]))), (Some(retried), Some(json!([2, 1])))]
+    {
+        let space = space();
+        let space = if let Some(setting) = setting { space.with(setting, true) } else { space };
+        let app = space.app();
+        let worker = prefork(&space, &["-c", "1"]).await;
+        let result = call(&app, "fleet.die_late", json!([1])).await;
+        if let Some(end) = end {
+            assert_eq!(result.get().await.expect("it comes again"), end, "{setting:?}");
+        } else {
+            assert_eq!(failure(&result).await.0, "WorkerLostError");
+        }
+        assert!(worker.stop().await.success());
+    }
 }
 
 #[tokio::test]

@@ -9,7 +9,7 @@ use tokio::process::Command;
 
 use crate::{
     children::{group, prefork, space},
-    harness::{call, command},
+    harness::{call, command, worker},
 };
 
 /// The states of processes that are not dead.
@@ -29,6 +29,20 @@ async fn no_child_outlives_a_worker_that_is_killed() {
     // Its output ends when nobody is left who could write there.
     worker.ended().await;
     // The dead are whose they are now, and may not have been reaped yet.
+    assert_eq!(group(&worker, &ALIVE), HashSet::new());
+}
+
+#[tokio::test]
+async fn no_isolated_task_outlives_a_worker_that_is_killed() {
+    let space = space();
+    let app = space.app();
+    let mut worker = worker(&space, &["-c", "1"]).await;
+    call(&app, "fleet.isolated_spin", json!(["spin"])).await;
+    space.entered("spin").await;
+    assert_eq!(group(&worker, &ALIVE).len(), 1);
+    worker.signal("KILL").await;
+    // Its output ends when nobody is left who could write there.
+    worker.ended().await;
     assert_eq!(group(&worker, &ALIVE), HashSet::new());
 }
 
