@@ -2,6 +2,8 @@
 
 use celery::{Celery, ChildProcess, Error, Shutdown, Worker, WorkerOptions};
 
+use peers::Space;
+
 use crate::hazards::{Isolated, IsolatedSend};
 
 fn worker(app: &Celery, name: &str) -> Result<Worker, Error> {
@@ -23,13 +25,36 @@ pub(crate) async fn two(app: &Celery) -> Result<(), Error> {
     one.and(two)
 }
 
+/// A worker that is dropped when the test says so, and then another one.
+pub(crate) async fn dropped(app: &Celery) -> Result<(), Error> {
+    app.set_current();
+    let shutdown = Shutdown::default();
+    let (one, two) = (worker(app, "one")?, worker(app, "two")?);
+    let settings = std::env::var("FLEET_CONF").expect("a test starts this program");
+    let space = Space::of(&serde_json::from_str(&settings).expect("the test writes JSON"));
+    if ChildProcess::is_child() {
+        let (one, two) = tokio::join!(one.run(shutdown.clone()), two.run(shutdown));
+        return one.and(two);
+    }
+    tokio::select! {
+        ended = one.run(Shutdown::default()) => return ended,
+        () = space.pass("drop") => {}
+    }
+    let stop = shutdown.warm.clone();
+    let stopping = async {
+        space.pass("stop").await;
+        stop.cancel();
+    };
+    tokio::join!(two.run(shutdown), stopping).0
+}
+
 /// A program that is its own worker, on a broker inside it; prints what came of its tasks.
 pub(crate) async fn embedded() -> Result<(), Error> {
     let app = Celery::builder("embedded")
         .environment_from([])
         .set("worker_proc_alive_timeout", 30)
         .state(crate::hazards::BuiltIn(0))
-        .state(peers::Space::at("redis://unused", "unused:"))
+        .state(Space::at("redis://unused", "unused:"))
         .build()?;
     app.set_current();
     let worker = worker(&app, "celery")?;

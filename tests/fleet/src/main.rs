@@ -56,6 +56,7 @@ async fn main() -> ExitCode {
     }
     let done = match std::env::var("FLEET_MAIN").as_deref() {
         Ok("two") => in_code::two(&app().expect("settings that are right")).await,
+        Ok("dropped") => in_code::dropped(&app().expect("settings that are right")).await,
         Ok("embedded") => in_code::embedded().await,
         _ => return celery::cli::run(app).await,
     };

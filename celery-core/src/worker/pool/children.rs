@@ -1,5 +1,8 @@
 //! The child processes of a worker: started, lent to one task at a time, and replaced.
 
+#[cfg(test)]
+mod tests;
+
 use std::{
     collections::BTreeMap,
     ops::ControlFlow,
@@ -40,6 +43,8 @@ pub(in crate::worker) struct Children {
     jobs: AtomicU64,
     /// Cancelled when the worker stops at once: what runs is stopped.
     cold: CancellationToken,
+    /// Cancelled when the worker has run its last task: each child ends.
+    closing: CancellationToken,
     /// Cancelled when the worker is gone: so are its children.
     gone: CancellationToken,
     /// Told when no child can be started.
@@ -62,7 +67,6 @@ struct Books {
     failures: u32,
     /// Why none can be started.
     failure: Option<String>,
-    closed: bool,
 }
 
 #[derive(Debug)]
@@ -103,7 +107,6 @@ impl Children {
             generation: 0,
             failures: 0,
             failure: None,
-            closed: false,
         };
         Arc::new(Self {
             hostname: hostname.to_owned(),
@@ -116,6 +119,7 @@ impl Children {
             keepers: TaskTracker::new(),
             jobs: AtomicU64::new(0),
             cold,
+            closing: CancellationToken::new(),
             gone: CancellationToken::new(),
             failed: CancellationToken::new(),
         })
@@ -165,7 +169,7 @@ impl Children {
         let mut books = self.books();
         let is_wanted = handle.generation == books.generation
             && books.living.len() <= books.size
-            && !books.closed
+            && !self.closing.is_cancelled()
             && !handle.jobs.is_closed();
         if is_wanted {
             books.idle.push(handle);
@@ -197,7 +201,7 @@ impl Children {
     pub(super) async fn close(&self) {
         {
             let mut books = self.books();
-            books.closed = true;
+            self.closing.cancel();
             books.idle.clear();
         }
         self.keepers.close();
@@ -232,8 +236,20 @@ impl Children {
         &self.cold
     }
 
+    pub(super) fn closing(&self) -> &CancellationToken {
+        &self.closing
+    }
+
     pub(super) fn gone(&self) -> &CancellationToken {
         &self.gone
+    }
+
+    /// Waits until what runs is to be stopped.
+    pub(super) async fn stopped(&self) {
+        tokio::select! {
+            () = self.gone.cancelled() => {}
+            () = self.cold.cancelled() => {}
+        }
     }
 
     pub(super) fn spawner(&self) -> Result<&Spawner, String> {
@@ -246,7 +262,9 @@ impl Children {
 
     /// Counts a job, and returns its number.
     pub(super) fn count_job(&self, child: u64) -> u64 {
-        if let Some(child) = self.books().living.get_mut(&child) {
+        let mut books = self.books();
+        books.failures = 0;
+        if let Some(child) = books.living.get_mut(&child) {
             child.jobs += 1;
         }
         self.jobs.fetch_add(1, Ordering::Relaxed)
@@ -262,13 +280,33 @@ impl Children {
     }
 
     fn fill(self: &Arc<Self>, books: &mut Books) {
-        while self.start == Start::AtOnce && books.living.len() < books.size && books.may_start() {
+        while self.start == Start::AtOnce
+            && books.living.len() < books.size
+            && self.may_start(books)
+        {
             self.start_one(books);
         }
     }
 
+    /// Whether there is still something to start a child for.
+    fn may_start(&self, books: &Books) -> bool {
+        books.failure.is_none()
+            && !self.closing.is_cancelled()
+            && !self.cold.is_cancelled()
+            && !self.gone.is_cancelled()
+    }
+
+    /// Waits until there is not.
+    async fn ending(&self) {
+        tokio::select! {
+            () = self.stopped() => {}
+            () = self.closing.cancelled() => {}
+            () = self.failed.cancelled() => {}
+        }
+    }
+
     fn start_one(self: &Arc<Self>, books: &mut Books) {
-        if !books.may_start() {
+        if !self.may_start(books) {
             return;
         }
         books.started += 1;
@@ -284,7 +322,11 @@ impl Children {
     /// The life of a child, from its start to its end.
     async fn live(self: Arc<Self>, identity: Identity, generation: u64, failures: u32) {
         let (number, name) = (identity.number, identity.name());
-        let permit = self.starting.acquire().await;
+        let permit = tokio::select! {
+            biased;
+            () = self.ending() => return self.leaves(number),
+            permit = self.starting.acquire() => permit,
+        };
         let started = Keeper::start(Arc::clone(&self), identity).await;
         drop(permit);
         let reason = match started {
@@ -296,7 +338,7 @@ impl Children {
                     child.pid = Some(pid);
                 }
                 self.give_back(Handle { generation, pid, jobs });
-                match keeper.keep(taken).await {
+                match self.prove(keeper.keep(taken)).await {
                     ControlFlow::Continue(()) => None,
                     ControlFlow::Break(status) => {
                         let status = exit::describe(status);
@@ -309,22 +351,38 @@ impl Children {
             }
             Err(reason) => Some(reason),
         };
-        match reason {
-            Some(reason) => self.failed_to_start(&name, &reason, failures).await,
-            None => self.books().failures = 0,
+        if let Some(reason) = reason {
+            self.failed_to_start(&name, &reason, failures).await;
         }
         self.leaves(number);
     }
 
+    /// Follows the life of a child that is ready. When it lasts, children can be started.
+    async fn prove<T>(&self, life: impl Future<Output = T>) -> T {
+        tokio::pin!(life);
+        tokio::select! {
+            biased;
+            ended = &mut life => return ended,
+            () = sleep(SOON) => self.books().failures = 0,
+        }
+        life.await
+    }
+
     /// Waits before the next one is started, longer each time; gives up when none has been started.
     async fn failed_to_start(&self, name: &str, reason: &str, known: u32) {
-        tracing::error!("child process {name} could not be started: {reason}");
         let failures = {
             let mut books = self.books();
-            // Those that were started side by side fail as one.
-            books.failures = books.failures.max(known + 1);
+            if !self.may_start(&books) {
+                tracing::debug!("child process {name} was not started: {reason}");
+                return;
+            }
+            tracing::error!("child process {name} could not be started: {reason}");
+            // Those that were started side by side fail as one; and what failed before another one has lasted is not
+            // in this row.
+            let row = if books.failures < known { 1 } else { known + 1 };
+            books.failures = books.failures.max(row);
             let is_alone = books.living.values().all(|child| child.pid.is_none());
-            if books.failures >= PATIENCE && is_alone && !books.closed {
+            if books.failures >= PATIENCE && is_alone {
                 books.failure = Some(format!("no child process can be started: {reason}"));
                 self.failed.cancel();
             }
@@ -333,19 +391,12 @@ impl Children {
         let pause = Duration::from_millis(500) * 2_u32.pow(failures.min(7) - 1);
         tokio::select! {
             () = sleep(pause) => {}
-            () = self.gone.cancelled() => {}
-            () = self.failed.cancelled() => {}
+            () = self.ending() => {}
         }
     }
 
     fn books(&self) -> MutexGuard<'_, Books> {
         self.books.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl Books {
-    fn may_start(&self) -> bool {
-        !self.closed && self.failure.is_none()
     }
 }
 

@@ -1,5 +1,8 @@
 //! Keeps one child process, from its start to its end: gives it tasks, one at a time, and reaps it.
 
+#[cfg(test)]
+mod tests;
+
 use std::{future::pending, io, ops::ControlFlow, process::ExitStatus, sync::Arc, time::Duration};
 
 use bytes::Bytes;
@@ -92,7 +95,20 @@ impl Keeper {
 
     async fn report_in(&mut self) -> Result<(), String> {
         let limit = self.children.rules().alive_timeout;
-        match timeout(limit, self.answers.next()).await {
+        let children = Arc::clone(&self.children);
+        let stopping = async {
+            tokio::select! {
+                () = children.stopped() => {}
+                // One that is about to be ready still ends as others do.
+                () = children.closing().cancelled() => sleep(FAREWELL).await,
+            }
+        };
+        let answer = tokio::select! {
+            biased;
+            answer = timeout(limit, self.answers.next()) => answer,
+            () = stopping => return Err("the worker stops".to_owned()),
+        };
+        match answer {
             Ok(Ok(Answer::Ready)) => Ok(()),
             Ok(Ok(Answer::Refused(reason))) => Err(reason),
             Ok(Ok(Answer::Done(_))) => Err("it speaks out of turn".to_owned()),
@@ -134,11 +150,11 @@ impl Keeper {
 
     async fn serve(&mut self, job: Job, jobs: &mut mpsc::Receiver<Job>) -> ControlFlow<ExitStatus> {
         let Job { order, hard, held, end } = job;
-        let number = self.children.count_job(self.identity.number);
-        let (ended, flow) = match self.follow(&order, hard, &held).await {
-            Followed::Told(report) => {
+        let (ended, flow) = match self.follow(order, hard, &held).await {
+            Followed::Told { report, was_signalled } => {
                 self.done += 1;
-                if self.is_spent(&report) {
+                // The signal was meant for this job, and may reach the child, or the worker, only after it.
+                if self.is_spent(&report) || was_signalled {
                     jobs.close();
                 }
                 (End::Told(report), ControlFlow::Continue(()))
@@ -147,7 +163,9 @@ impl Keeper {
                 jobs.close();
                 (End::Broken(outcome), ControlFlow::Continue(()))
             }
-            Followed::Died(status) => {
+            // Nothing has begun: who waits for the end sees that there is none, and takes another child.
+            Followed::Idle(status) => return ControlFlow::Break(status),
+            Followed::Died(status, number) => {
                 let status_text = exit::describe(status);
                 let message = format!("Worker exited prematurely: {status_text} Job: {number}.");
                 (End::Lost(message), ControlFlow::Break(status))
@@ -159,7 +177,7 @@ impl Keeper {
     }
 
     /// Gives the child its order, and waits for what becomes of it.
-    async fn follow(&mut self, order: &[u8], hard: Option<Duration>, held: &Held) -> Followed {
+    async fn follow(&mut self, mut order: Bytes, hard: Option<Duration>, held: &Held) -> Followed {
         let (cold, gone) = (self.children.cold().clone(), self.children.gone().clone());
         let kill_at = async {
             match hard {
@@ -168,22 +186,29 @@ impl Keeper {
             }
         };
         tokio::pin!(kill_at);
-        let sending = self.orders.write_all(order);
-        tokio::pin!(sending);
-        let mut sent = false;
+        let length = order.len();
+        let mut sending = Box::pin(self.orders.write_all_buf(&mut order));
+        let (mut is_sending, mut number) = (true, None);
         let mut terminated = None;
         let broken_off = loop {
             tokio::select! {
                 biased;
                 answer = self.answers.next() => match answer {
-                    Ok(Answer::Done(report)) => return Followed::Told(report),
+                    Ok(Answer::Done(report)) => {
+                        return Followed::Told { report, was_signalled: terminated.is_some() };
+                    }
                     Ok(Answer::Ready | Answer::Refused(_)) => {}
                     // It is dead, or dying.
                     Err(error) if is_closed(&error) => break None,
                     Err(error) => break Some(unreadable(&error)),
                 },
-                // What cannot be written is told by the end of the answers.
-                _ = &mut sending, if !sent => sent = true,
+                sent = &mut sending, if is_sending => {
+                    is_sending = false;
+                    // What cannot be written is told by the end of the answers.
+                    if sent.is_ok() {
+                        number = Some(self.children.count_job(self.identity.number));
+                    }
+                }
                 () = gone.cancelled() => break Some(Outcome::Cancelled(Cancellation::Shutdown)),
                 () = cold.cancelled() => break Some(Outcome::Cancelled(Cancellation::Shutdown)),
                 () = held.cancellation() => {
@@ -196,6 +221,7 @@ impl Keeper {
                 }
             }
         };
+        drop(sending);
         match (broken_off, terminated) {
             (Some(outcome), _) => {
                 self.kill().await;
@@ -205,7 +231,13 @@ impl Keeper {
                 self.reap().await;
                 Followed::Killed(Outcome::Terminated(signal))
             }
-            (None, None) => Followed::Died(self.reap_status().await),
+            // It was dead before. Of one that dies while it reads, the order may be the reason: it is not tried again.
+            (None, None) if order.len() == length => Followed::Idle(self.reap_status().await),
+            (None, None) => {
+                let number =
+                    number.unwrap_or_else(|| self.children.count_job(self.identity.number));
+                Followed::Died(self.reap_status().await, number)
+            }
         }
     }
 
@@ -262,11 +294,14 @@ impl Keeper {
 
 /// What became of a job.
 enum Followed {
-    Told(Box<Report>),
+    /// The child told; a signal for the job may still be on its way to it.
+    Told { report: Box<Report>, was_signalled: bool },
     /// The child was killed, and is reaped.
     Killed(Outcome),
-    /// It died, and is reaped.
-    Died(ExitStatus),
+    /// It died without a job, and is reaped.
+    Idle(ExitStatus),
+    /// It died in the job of that number, and is reaped.
+    Died(ExitStatus, u64),
 }
 
 fn is_closed(error: &io::Error) -> bool {

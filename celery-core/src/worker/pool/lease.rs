@@ -21,7 +21,7 @@ use crate::{
         requests::Hold,
         slots::Slot,
         trace::{Traced, decide, decide_lost},
-        verdict::{Outcome, WhenLost},
+        verdict::{Cancellation, Outcome, WhenLost},
     },
 };
 
@@ -95,7 +95,13 @@ impl Lease {
                     return Ok(ended);
                 }
             }
-            let handle = self.children.take().await?;
+            let handle = tokio::select! {
+                biased;
+                () = self.children.stopped() => {
+                    return Ok(End::Broken(Outcome::Cancelled(Cancellation::Shutdown)));
+                }
+                handle = self.children.take() => handle?,
+            };
             hold.moves(handle.pid());
             self.handle = Some(handle);
         }

@@ -75,6 +75,10 @@ async fn a_cold_shutdown_kills_the_children_and_hands_back_what_is_late() {
     first.signal("QUIT").await;
     assert_eq!(first.ended().await.code(), Some(1));
     assert_eq!(group(&first, &ALIVE), HashSet::new());
+    assert!(
+        !first.log().contains("ForkPoolWorker-3"),
+        "none takes the place of one that is killed"
+    );
     let second = prefork(&space, &["-c", "1"]).await;
     space.entered("gate").await;
     space.open("gate").await;
@@ -99,6 +103,27 @@ async fn the_workers_of_one_program_have_children_of_their_own() {
     program.signal("TERM").await;
     program.ended().await;
     assert_eq!(group(&program, &ALIVE), HashSet::new());
+}
+
+#[tokio::test]
+async fn a_worker_that_is_dropped_has_no_children_any_more_and_starts_none() {
+    let space = space().with("worker_pool", "prefork");
+    let app = space.app();
+    let mut program = Process::start(command(&space, &[]).env("FLEET_MAIN", "dropped"));
+    space.entered("init").await;
+    app.send_task("fleet.hold").queue("one").args(("gate",)).send().await.expect("published");
+    // The first worker is dropped in the middle of its task, and there is another one in the same program.
+    space.entered("gate").await;
+    space.open("drop").await;
+    space.entered("init").await;
+    let pid = app.send_task("fleet.pid").queue("two").send().await.expect("published");
+    let pid: AsyncResult<u32> = pid.typed();
+    let pid = pid.get().await.expect("it runs");
+    assert_eq!(group(&program, &ALIVE), HashSet::from([pid]));
+    space.open("stop").await;
+    assert!(program.ended().await.success());
+    let started: u64 = space.redis("LLEN", &["{}entered:init"]).await;
+    assert_eq!(started, 0, "so many were started besides");
 }
 
 #[tokio::test]
