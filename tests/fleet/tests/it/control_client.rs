@@ -5,11 +5,11 @@ use celery::core::{
     control::{Broadcast, Refusal},
     value::Value,
 };
-use peers::{LIMIT, PythonWorker, Space};
+use peers::{LIMIT, Process, PythonWorker, Space, python};
 use serde::de::DeserializeOwned;
 use serde_json::json;
 
-use crate::harness::{call, listens};
+use crate::harness::{call, command, listens};
 
 const NODE: &str = "python@control";
 
@@ -121,7 +121,7 @@ async fn a_python_worker_does_what_our_client_tells_it() {
 async fn a_python_worker_with_neighbours_does_what_the_others_refuse() {
     let space = Space::new().with("worker_pool_restarts", true);
     let options = ["--with-gossip", "-P", "prefork", "--autoscale=3,1", "-n", NODE];
-    let python = PythonWorker::start(&space, &options).await;
+    let worker = PythonWorker::start(&space, &options).await;
     let app = space.app();
     listens(&app, NODE).await;
     let control = app.control();
@@ -138,10 +138,37 @@ async fn a_python_worker_with_neighbours_does_what_the_others_refuse() {
     let range = answer(control.inspect().stats()).await.unwrap().autoscaler.expect("a range");
     assert_eq!((&range["max"], &range["min"]), (&json!(4), &json!(2)));
 
+    // A Python worker that is the only candidate dies of it, so that ours stands before it.
+    let line = ["worker", "-l", "DEBUG", "-n", "rust@control", "-Q", "rust", "--without-mingle"];
+    let rust = Process::start(&mut command(&space, &line));
+    rust.says("python@control joined the party").await;
+    listens(&app, "rust@control").await;
+    let listener = Process::start(python(&space, "events.py").arg("listen"));
+    listener.says("worker-heartbeat").await;
+    let action = json!({
+        "task": "proj.tasks.note", "args": ["won"], "kwargs": {}, "options": {}, "subtask_type": null,
+        "immutable": false,
+    });
+    let election = control.election("e1", "task", action);
+    election.clone().destination(["rust@control"]).send().await.expect("it is sent");
+    listener.says("worker-elect").await;
+    answer(election).await.expect("it stands for it");
+    worker.says("'e1'").await;
+    rust.says("'e1'").await;
+    assert_eq!(space.take("noted", 1).await, ["won"]);
+    assert!(rust.stop().await.success());
+
+    let processes = async || {
+        let stats = answer(control.inspect().stats()).await.unwrap();
+        stats.pool["processes"].as_array().expect("a list of ids").clone()
+    };
+    let before = processes().await;
     assert_eq!(done(control.pool_restart()).await, "reload started");
     let noted = call(&app, "proj.tasks.note", json!(["restarted"])).await;
     assert_eq!(noted.get().await.expect("a child process runs it"), "restarted");
-    python.stop().await;
+    let after = processes().await;
+    assert!(!after.iter().any(|process| before.contains(process)), "{before:?} {after:?}");
+    worker.stop().await;
 }
 
 #[tokio::test]
