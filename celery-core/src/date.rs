@@ -30,6 +30,19 @@ pub fn format(at: Timestamp, tz: &TimeZone) -> String {
     text
 }
 
+/// The instant as Python's `time()` has it: seconds since the Unix epoch, to the microsecond.
+///
+/// ```
+/// use celery_core::date;
+///
+/// let at = "1970-01-01T00:00:01.5Z".parse().unwrap();
+/// assert_eq!(date::unix_seconds(at), 1.5);
+/// ```
+#[expect(clippy::cast_precision_loss, reason = "microseconds of this century fit into a float")]
+pub fn unix_seconds(at: Timestamp) -> f64 {
+    at.as_microsecond() as f64 / 1e6
+}
+
 /// Writes a date and time without an offset, as Python's `isoformat` does for a naive `datetime`.
 pub fn format_naive(at: civil::DateTime) -> String {
     format!("{}T{}", at.date(), format_time(at.time()))

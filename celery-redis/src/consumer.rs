@@ -15,6 +15,7 @@ use bytes::Bytes;
 use celery_core::{
     broker::{BrokerError, Consumer, Contact, Delivery, Prefetch, Queue},
     clock,
+    date::unix_seconds,
 };
 use deadpool_redis::redis::{PushKind, aio::MultiplexedConnection, cmd, pipe};
 use tokio::{
@@ -29,7 +30,6 @@ use crate::{
     broker::Bindings,
     entry,
     error::{Fault, FaultKind},
-    keeper::seconds,
     options::QueueOrder,
     scripts::FETCH,
 };
@@ -323,7 +323,11 @@ async fn fetch(
         }
     }
     let turns = if books.options.order == QueueOrder::RoundRobin { "turns" } else { "drain" };
-    script.arg(room).arg(format!("{:.6}", seconds(clock::now()))).arg(turns).arg(&books.process);
+    script
+        .arg(room)
+        .arg(format!("{:.6}", unix_seconds(clock::now())))
+        .arg(turns)
+        .arg(&books.process);
     script.arg(format!("malformed-{}", Uuid::new_v4()));
     for queue in &queues {
         script.arg(&queue.name);

@@ -11,6 +11,7 @@ use celery_core::{
     broker::{BrokerError, Settlement},
     clock,
     codec::json,
+    date::unix_seconds,
 };
 use deadpool_redis::redis::{Pipeline, pipe};
 use jiff::Timestamp;
@@ -22,7 +23,6 @@ use crate::{
     connection::Link,
     entry,
     error::Fault,
-    keeper::seconds,
     scripts::{ACK, DEFER, PUT_BACK},
 };
 
@@ -138,7 +138,7 @@ fn put_back(books: &Books, order: &Order, push: &str, pipeline: &mut Pipeline) {
 
 /// The delivery time that makes a message overdue exactly when it is due.
 fn deferred_score(due: Timestamp, visibility_timeout: Duration) -> String {
-    format!("{:.6}", seconds(due) - visibility_timeout.as_secs_f64())
+    format!("{:.6}", unix_seconds(due) - visibility_timeout.as_secs_f64())
 }
 
 fn quarantined(order: &Order, reason: &str) -> String {

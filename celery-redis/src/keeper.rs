@@ -7,9 +7,8 @@ use std::{
     time::Duration,
 };
 
-use celery_core::{broker::ExchangeKind, clock};
+use celery_core::{broker::ExchangeKind, clock, date::unix_seconds};
 use deadpool_redis::redis::{Cmd, cmd, pipe};
-use jiff::Timestamp;
 use tokio::{sync::Notify, time::Instant};
 
 use crate::{
@@ -21,12 +20,6 @@ use crate::{
 
 /// How many entries are looked at in one go.
 const AT_ONCE: usize = 500;
-
-/// A time in seconds, as kombu's scores have it.
-#[expect(clippy::cast_precision_loss, reason = "microseconds of this century fit into a float")]
-pub(crate) fn seconds(at: Timestamp) -> f64 {
-    at.as_microsecond() as f64 / 1e6
-}
 
 /// Runs until the books are gone.
 pub(crate) async fn run(books: Weak<Books>, wake: Arc<Notify>) {
@@ -88,7 +81,7 @@ async fn heartbeat(books: &Books) -> Result<(), Fault> {
 
 async fn renew_held(books: &Books) -> Result<(), Fault> {
     let tags: Vec<String> = books.held().iter().cloned().collect();
-    let now = format!("{:.6}", seconds(clock::now()));
+    let now = format!("{:.6}", unix_seconds(clock::now()));
     let mut pipeline = pipe();
     for chunk in tags.chunks(AT_ONCE) {
         let keys = [books.options.keys.unacked_index(), books.options.keys.held(&books.process)];
@@ -166,7 +159,7 @@ async fn restore(books: &Books) -> Result<Option<Duration>, Fault> {
         .and_then(|limit| usize::try_from(limit).ok())
         .unwrap_or(AT_ONCE);
     loop {
-        let ceiling = format!("{:.6}", seconds(clock::now()) - visibility_timeout);
+        let ceiling = format!("{:.6}", unix_seconds(clock::now()) - visibility_timeout);
         let mut pipeline = pipe();
         let overdue = cmd("ZRANGEBYSCORE")
             .arg(&index)
@@ -182,7 +175,7 @@ async fn restore(books: &Books) -> Result<Option<Duration>, Fault> {
             books.link.ask_all(&pipeline).await?;
         if tags.is_empty() {
             let due = |(_, score): &(String, f64)| {
-                let wait = score + visibility_timeout - seconds(clock::now());
+                let wait = score + visibility_timeout - unix_seconds(clock::now());
                 Duration::try_from_secs_f64(wait).unwrap_or_default().max(Duration::from_millis(1))
             };
             return Ok(first.first().map(due));

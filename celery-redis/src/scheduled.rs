@@ -2,12 +2,14 @@
 
 use celery_core::{
     broker::{BrokerError, Scheduled},
-    clock, codec, envelope,
+    clock, codec,
+    date::unix_seconds,
+    envelope,
 };
 use deadpool_redis::redis::{cmd, pipe};
 use jiff::Timestamp;
 
-use crate::{connection::Link, entry::Entry, keeper::seconds, options::BrokerOptions};
+use crate::{connection::Link, entry::Entry, options::BrokerOptions};
 
 /// How many entries are looked at in one go.
 const AT_ONCE: usize = 500;
@@ -26,7 +28,7 @@ pub(crate) async fn scheduled(
     limit: usize,
 ) -> Result<Vec<Scheduled>, BrokerError> {
     let visibility_timeout = options.visibility_timeout.as_secs_f64();
-    let floor = format!("({:.6}", seconds(clock::now()) - visibility_timeout);
+    let floor = format!("({:.6}", unix_seconds(clock::now()) - visibility_timeout);
     let mut found = Vec::new();
     for offset in (0..AT_MOST).step_by(AT_ONCE) {
         let range = cmd("ZRANGEBYSCORE")

@@ -12,7 +12,7 @@ use super::{
 use crate::{
     app::Celery,
     broker::{Broker, Publication},
-    clock,
+    clock, date,
     error::Error,
     message::Message,
     value::{Map, Value, from_value},
@@ -143,7 +143,7 @@ impl<T> Broadcast<T> {
         self.request.ticket = Some(ticket.clone());
 
         let mut inbox = Inbox::open(self.app.publisher().await?, queue).await?;
-        let expires = (clock::now().as_microsecond() as f64) / 1e6 + self.timeout.as_secs_f64();
+        let expires = date::unix_seconds(clock::now()) + self.timeout.as_secs_f64();
         let deadline = Instant::now() + self.timeout;
         let message = self.request.to_message(self.app.clock().forward(), expires, serializer)?;
         publish(&self.app, message).await?;

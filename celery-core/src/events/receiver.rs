@@ -17,6 +17,7 @@ use crate::{
     broker::{Broker, BrokerError, Queue, Subscription},
     clock,
     codec::{self, AcceptContent},
+    date,
     error::Error,
     message::Message,
     value::{Map, Value},
@@ -175,9 +176,7 @@ fn localize(mut event: Event, app: &Celery) -> Event {
         let adjusted = timestamp - (offset - utcoffset(now)) * 3600.0;
         event.fields.insert("timestamp".to_owned(), adjusted.into());
     }
-    #[expect(clippy::cast_precision_loss, reason = "microseconds of this century fit into a float")]
-    let received = now.as_microsecond() as f64 / 1e6;
-    event.fields.insert("local_received".to_owned(), received.into());
+    event.fields.insert("local_received".to_owned(), date::unix_seconds(now).into());
     event
 }
 

@@ -181,7 +181,7 @@ impl WorkerHealth {
                 })
             }
         };
-        let (held, active) = (self.node.requests.all().len(), self.node.requests.active());
+        let (held, active) = (self.node.requests.count(), self.node.requests.active());
         let reserved = held.saturating_sub(active);
         HealthReport { stage, not_live, not_ready, last_fetch, active, reserved }
     }

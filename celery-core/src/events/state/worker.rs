@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 
 use crate::{
-    clock,
+    clock, date,
     value::{Map, Value},
 };
 
@@ -77,8 +77,7 @@ impl Worker {
 
     /// Whether it seems to live.
     pub fn is_alive(&self) -> bool {
-        #[expect(clippy::cast_precision_loss, reason = "microseconds of this century fit")]
-        let now = clock::now().as_microsecond() as f64 / 1e6;
+        let now = date::unix_seconds(clock::now());
         self.heartbeat_expires().is_some_and(|expires| now < expires)
     }
 

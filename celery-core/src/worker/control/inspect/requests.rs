@@ -108,7 +108,7 @@ fn request(panel: &Panel, message: &TaskMessage, safe: bool, held: Option<&Held>
     };
     let (since, pid) = match held.map(Held::stage) {
         None | Some(Stage::Reserved) => (None, None),
-        Some(Stage::Active { since, pid }) => (Some(seconds(since)), Some(pid)),
+        Some(Stage::Active { since, pid }) => (Some(date::unix_seconds(since)), Some(pid)),
     };
     let info = &message.delivery_info;
     json!({
@@ -128,9 +128,4 @@ fn request(panel: &Panel, message: &TaskMessage, safe: bool, held: Option<&Held>
         },
         "worker_pid": pid,
     })
-}
-
-#[expect(clippy::cast_precision_loss, reason = "microseconds of this century fit into a float")]
-fn seconds(at: Timestamp) -> f64 {
-    at.as_microsecond() as f64 / 1e6
 }
