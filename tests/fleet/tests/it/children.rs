@@ -43,14 +43,30 @@ pub(crate) fn group(of: &Process, states: &[&str]) -> HashSet<u32> {
 
 /// Waits until the worker has so many children, and all of them live.
 async fn whole(worker: &Process, count: usize) {
+    settled(worker, |all, dead| all.len() == count && dead.is_empty()).await;
+}
+
+/// Waits until nobody in the group lives, itself not counted.
+///
+/// A process that ends closes its files first: whoever saw its output end may see it alive for a moment more.
+pub(crate) async fn deserted(of: &Process) {
+    settled(of, |all, dead| all == dead).await;
+}
+
+/// Waits until this holds of its children, and of the dead among them that nobody has reaped.
+async fn settled(of: &Process, holds: impl Fn(&HashSet<u32>, &HashSet<u32>) -> bool) {
     let end = Instant::now() + LIMIT;
     loop {
-        let (all, dead) = (children(worker), group(worker, &["Z"]));
-        if all.len() == count && dead.is_empty() {
+        // The dead are read last: one that dies in between is among both, not missing among the dead.
+        let (all, dead) = (children(of), group(of, &["Z"]));
+        if holds(&all, &dead) {
             return;
         }
         let rest = timeout_at(end, tokio::task::yield_now()).await;
-        assert!(rest.is_ok() && Instant::now() < end, "{dead:?} of {all:?} are not reaped");
+        assert!(
+            rest.is_ok() && Instant::now() < end,
+            "{dead:?} of {all:?} are dead and not reaped"
+        );
     }
 }
 

@@ -8,7 +8,7 @@ use serde_json::json;
 use tokio::process::Command;
 
 use crate::{
-    children::{group, prefork, space},
+    children::{deserted, group, prefork, space},
     harness::{call, command, worker},
 };
 
@@ -28,8 +28,7 @@ async fn no_child_outlives_a_worker_that_is_killed() {
     worker.signal("KILL").await;
     // Its output ends when nobody is left who could write there.
     worker.ended().await;
-    // The dead are whose they are now, and may not have been reaped yet.
-    assert_eq!(group(&worker, &ALIVE), HashSet::new());
+    deserted(&worker).await;
 }
 
 #[tokio::test]
@@ -43,7 +42,7 @@ async fn no_isolated_task_outlives_a_worker_that_is_killed() {
     worker.signal("KILL").await;
     // Its output ends when nobody is left who could write there.
     worker.ended().await;
-    assert_eq!(group(&worker, &ALIVE), HashSet::new());
+    deserted(&worker).await;
 }
 
 #[tokio::test]
@@ -74,7 +73,7 @@ async fn a_cold_shutdown_kills_the_children_and_hands_back_what_is_late() {
     space.entered("spin").await;
     first.signal("QUIT").await;
     assert_eq!(first.ended().await.code(), Some(1));
-    assert_eq!(group(&first, &ALIVE), HashSet::new());
+    deserted(&first).await;
     assert!(
         !first.log().contains("ForkPoolWorker-3"),
         "none takes the place of one that is killed"
@@ -102,7 +101,7 @@ async fn the_workers_of_one_program_have_children_of_their_own() {
     assert!(!pids.contains(&program.id()));
     program.signal("TERM").await;
     program.ended().await;
-    assert_eq!(group(&program, &ALIVE), HashSet::new());
+    deserted(&program).await;
 }
 
 #[tokio::test]
@@ -146,5 +145,5 @@ async fn a_child_whose_worker_dies_before_it_has_started_ends_and_is_no_worker()
     space.open("late").await;
     // Its output ends when nobody is left who could write there.
     worker.ended().await;
-    assert_eq!(group(&worker, &ALIVE), HashSet::new());
+    deserted(&worker).await;
 }

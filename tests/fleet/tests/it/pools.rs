@@ -45,6 +45,8 @@ async fn a_pool_of_children_grows_and_shrinks_and_its_prefetch_with_it() {
     let held = call(&app, "fleet.hold", json!(["gate"])).await;
     space.entered("gate").await;
     assert_eq!(ask(&app, "pool_grow", json!({ "n": 2 })).await, json!({ "ok": "pool will grow" }));
+    // They start side by side.
+    worker.says("ForkPoolWorker-2 is ready").await;
     worker.says("ForkPoolWorker-3 is ready").await;
     let stats = ask(&app, "stats", json!({})).await;
     assert_eq!(stats["prefetch_count"], 12);
