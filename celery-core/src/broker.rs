@@ -210,6 +210,35 @@ impl Delivery {
     pub async fn settle(self, how: Settlement) -> Result<(), BrokerError> {
         self.settle.settle(how).await
     }
+
+    /// Settles soon, with what else is to be settled: the driver repeats it until the server answers, and logs what comes to
+    /// nothing. For what nobody waits for; [`Broker::close`] does.
+    pub fn settle_later(self, how: Settlement) {
+        self.settle.settle_later(how);
+    }
+
+    /// Settles and publishes what follows: both or neither, where the broker can do it in one step.
+    ///
+    /// `broker` is the one that the delivery came from. One that has no such step publishes first: a crash between the two
+    /// then publishes again when the message is delivered again, and loses nothing.
+    ///
+    /// # Errors
+    /// As [`Broker::publish`] and [`settle`](Self::settle).
+    pub async fn settle_and_publish(
+        self,
+        how: Settlement,
+        broker: &dyn Broker,
+        batch: &[Publication],
+    ) -> Result<(), BrokerError> {
+        if batch.is_empty() {
+            return self.settle(how).await;
+        }
+        if self.settle.publishes() {
+            return self.settle.settle_and_publish(how, batch).await;
+        }
+        broker.publish(batch).await?;
+        self.settle(how).await
+    }
 }
 
 /// What becomes of a delivery.
@@ -224,6 +253,8 @@ pub enum Settlement {
     Requeue,
     /// To the front of the queue.
     HandBack,
+    /// To the front of the queue, and [counted](crate::message::DeliveryInfo::delivery_count): who ran it died.
+    Lost,
     /// Kept in the broker until then.
     Defer(Timestamp),
     /// Set aside, for the reason given.
@@ -238,6 +269,24 @@ pub enum Settlement {
 pub trait Settle: fmt::Debug + Send + Sync {
     /// Carries it out.
     async fn settle(self: Box<Self>, how: Settlement) -> Result<(), BrokerError>;
+
+    /// Carries it out soon; see [`Delivery::settle_later`].
+    fn settle_later(self: Box<Self>, how: Settlement);
+
+    /// Whether this can [publish](Self::settle_and_publish) in the step in which it settles.
+    fn publishes(&self) -> bool {
+        false
+    }
+
+    /// Carries it out and publishes the batch: both or neither. Asked for only where it [can](Self::publishes) be done.
+    async fn settle_and_publish(
+        self: Box<Self>,
+        how: Settlement,
+        batch: &[Publication],
+    ) -> Result<(), BrokerError> {
+        let (_, _) = (how, batch);
+        Err(BrokerError::other("this broker does not publish in the step in which it settles"))
+    }
 }
 
 /// A message that waits in the broker until it is due.

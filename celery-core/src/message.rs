@@ -36,6 +36,13 @@ impl Message {
         self.headers.insert("redelivered".to_owned(), true.into());
         self.properties.delivery_info.redelivered = true;
     }
+
+    /// Notes that the message was lost by who had it, and is delivered again.
+    pub fn mark_lost(&mut self) {
+        self.mark_redelivered();
+        let info = &mut self.properties.delivery_info;
+        info.delivery_count = info.delivery_count.saturating_add(1);
+    }
 }
 
 impl fmt::Debug for Message {
@@ -82,8 +89,17 @@ pub struct DeliveryInfo {
     pub routing_key: String,
     /// Whether the message was delivered before and has been put back since.
     pub redelivered: bool,
+    /// How often the message was lost by who had it, which died of it or with it: what is handed back, put off or asked
+    /// for again is not counted. No field of kombu's, which leaves it as it is.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub delivery_count: u32,
     /// Fields that we do not know.
     pub extra: Map,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks for it")]
+fn is_zero(count: &u32) -> bool {
+    *count == 0
 }
 
 /// An item of a queue that is no message. Its `Debug` does not show the item.

@@ -227,6 +227,10 @@ impl Settle for Held {
         };
         outcome.await.unwrap_or_else(|_| Err(ended().into()))
     }
+
+    fn settle_later(mut self: Box<Self>, how: Settlement) {
+        self.order(how, None);
+    }
 }
 
 impl Drop for Held {

@@ -57,6 +57,25 @@ pub(crate) fn redelivered(item: &[u8]) -> Vec<u8> {
     }
 }
 
+/// An item that was lost by who had it: marked as redelivered, and counted, when it is an envelope.
+pub(crate) fn lost(item: &[u8]) -> Vec<u8> {
+    match json::from_slice(item) {
+        Ok(mut envelope) if envelope.is_object() => {
+            mark(&mut envelope);
+            count(&mut envelope);
+            json::to_vec(&envelope)
+        }
+        _ => item.to_vec(),
+    }
+}
+
+fn count(envelope: &mut Value) {
+    if let Some(Value::Object(info)) = envelope.pointer_mut("/properties/delivery_info") {
+        let lost = info.get("delivery_count").and_then(Value::as_u64).unwrap_or(0);
+        info.insert("delivery_count".to_owned(), lost.saturating_add(1).into());
+    }
+}
+
 /// Sets the two marks that kombu sets, where there is a place for them.
 fn mark(envelope: &mut Value) {
     let mut set = |pointer: &str| {
@@ -103,6 +122,14 @@ mod tests {
         let marked = redelivered(item);
         let expected = r#"{"z": 1, "headers": {"a": 1.0, "redelivered": true}, "properties": {"delivery_info": {"exchange": "", "redelivered": true}}}"#;
         assert_eq!(String::from_utf8(marked).unwrap(), expected);
+    }
+
+    #[test]
+    fn what_was_lost_is_counted() {
+        let item = br#"{"properties": {"delivery_info": {"exchange": ""}}}"#;
+        let twice = lost(&lost(item));
+        let expected = r#"{"properties": {"delivery_info": {"exchange": "", "redelivered": true, "delivery_count": 2}}}"#;
+        assert_eq!(String::from_utf8(twice).unwrap(), expected);
     }
 
     #[test]

@@ -109,6 +109,9 @@ fn pipeline(books: &Books, orders: &[Order]) -> Pipeline {
             }
             Settlement::Requeue => put_back(books, order, "LPUSH", &mut pipeline),
             Settlement::HandBack => put_back(books, order, "RPUSH", &mut pipeline),
+            Settlement::Lost => {
+                put_back_as(books, order, entry::lost(&order.out.item), "RPUSH", &mut pipeline);
+            }
             Settlement::Quarantine(reason) => {
                 let mut keys = books.keys();
                 keys.push(books.options.keys.quarantine(&order.out.queue));
@@ -129,10 +132,14 @@ fn pipeline(books: &Books, orders: &[Order]) -> Pipeline {
 }
 
 fn put_back(books: &Books, order: &Order, push: &str, pipeline: &mut Pipeline) {
+    put_back_as(books, order, entry::redelivered(&order.out.item), push, pipeline);
+}
+
+fn put_back_as(books: &Books, order: &Order, item: Vec<u8>, push: &str, pipeline: &mut Pipeline) {
     let mut keys = books.keys();
     keys.push(books.options.keys.list(&order.out.queue, order.out.priority));
     let mut command = PUT_BACK.command(&keys);
-    command.arg(&order.out.tag).arg(entry::redelivered(&order.out.item)).arg(push);
+    command.arg(&order.out.tag).arg(item).arg(push);
     pipeline.add_command(command).ignore();
 }
 

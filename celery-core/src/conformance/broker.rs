@@ -48,6 +48,9 @@ macro_rules! broker_conformance {
             a_hand_back_goes_to_the_front
             a_dropped_delivery_comes_back
             what_comes_back_is_marked_and_keeps_its_tag
+            what_is_lost_is_counted
+            what_is_settled_later_is_settled
+            what_follows_is_published_with_the_settlement
             a_quarantined_message_is_kept_and_not_delivered_again
 
             the_prefetch_is_a_limit_and_settling_makes_room

@@ -123,7 +123,11 @@ impl Broker for Faulty {
     ) -> Result<Box<dyn Consumer>, BrokerError> {
         self.plan.call(Call::Consume)?;
         let inner = self.inner.consume(queues, prefetch).await?;
-        let link = Link { plan: Arc::clone(&self.plan), lost: Arc::default() };
+        let link = Link {
+            broker: Arc::clone(&self.inner),
+            plan: Arc::clone(&self.plan),
+            lost: Arc::default(),
+        };
         Ok(Box::new(FaultyConsumer { inner, link }))
     }
 
@@ -169,6 +173,7 @@ impl Broker for Faulty {
 /// What a consumer and its deliveries share.
 #[derive(Clone, Debug)]
 struct Link {
+    broker: Arc<dyn Broker>,
     plan: Arc<Plan>,
     lost: Arc<AtomicBool>,
 }
@@ -244,6 +249,25 @@ impl Settle for FaultySettle {
         self.link.call(Call::Settle)?;
         self.inner.settle(how).await
     }
+
+    fn settle_later(self: Box<Self>, how: Settlement) {
+        if self.link.call(Call::Settle).is_ok() {
+            self.inner.settle_later(how);
+        }
+    }
+
+    fn publishes(&self) -> bool {
+        true
+    }
+
+    async fn settle_and_publish(
+        self: Box<Self>,
+        how: Settlement,
+        batch: &[Publication],
+    ) -> Result<(), BrokerError> {
+        self.link.call(Call::Settle)?;
+        self.inner.settle_and_publish(how, &*self.link.broker, batch).await
+    }
 }
 
 /// The second delivery of a message: the broker knows of one only.
@@ -255,6 +279,8 @@ impl Settle for Echo {
     async fn settle(self: Box<Self>, _how: Settlement) -> Result<(), BrokerError> {
         Ok(())
     }
+
+    fn settle_later(self: Box<Self>, _how: Settlement) {}
 }
 
 #[derive(Debug)]

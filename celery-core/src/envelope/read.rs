@@ -236,8 +236,12 @@ fn delivery_info(map: Map) -> DeliveryInfo {
             ("exchange", Value::String(name)) => info.exchange = name,
             ("routing_key", Value::String(key)) => info.routing_key = key,
             ("redelivered", Value::Bool(redelivered)) => info.redelivered = redelivered,
+            ("delivery_count", Value::Number(count)) => {
+                let count = count.as_u64().unwrap_or_default();
+                info.delivery_count = u32::try_from(count).unwrap_or(u32::MAX);
+            }
             // Written anew in any case.
-            ("exchange" | "routing_key" | "redelivered", _) => {}
+            ("exchange" | "routing_key" | "redelivered" | "delivery_count", _) => {}
             (_, value) => _ = info.extra.insert(key, value),
         }
     }

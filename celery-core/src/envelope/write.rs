@@ -68,6 +68,8 @@ fn delivery_info(out: String, info: &DeliveryInfo) -> String {
         object.key("redelivered");
         object.out.push_str("true");
     }
+    let count = (info.delivery_count > 0).then_some(info.delivery_count);
+    object.integer("delivery_count", count.map(i64::from));
     object.extra(&info.extra);
     object.end()
 }

@@ -14,7 +14,8 @@ use tokio::sync::{Notify, mpsc::UnboundedReceiver};
 use super::store::{Store, Taken};
 use crate::{
     broker::{
-        BrokerError, Consumer, Contact, Delivery, Prefetch, Queue, Settle, Settlement, Subscription,
+        BrokerError, Consumer, Contact, Delivery, Prefetch, Publication, Queue, Settle, Settlement,
+        Subscription,
     },
     clock,
     message::Message,
@@ -131,6 +132,10 @@ impl Out {
     fn end(&mut self, how: Settlement) {
         let Some(message) = self.message.take() else { return };
         self.store.settle(&mem::take(&mut self.queue), message, how);
+        self.make_room();
+    }
+
+    fn make_room(&self) {
         self.window.out.fetch_sub(1, Ordering::AcqRel);
         self.window.settled.notify_one();
     }
@@ -141,6 +146,25 @@ impl Settle for Out {
     async fn settle(mut self: Box<Self>, how: Settlement) -> Result<(), BrokerError> {
         self.end(how);
         Ok(())
+    }
+
+    fn settle_later(mut self: Box<Self>, how: Settlement) {
+        self.end(how);
+    }
+
+    fn publishes(&self) -> bool {
+        true
+    }
+
+    async fn settle_and_publish(
+        mut self: Box<Self>,
+        how: Settlement,
+        batch: &[Publication],
+    ) -> Result<(), BrokerError> {
+        let Some(message) = self.message.take() else { return Ok(()) };
+        let done = self.store.settle_and_publish(&self.queue, message, how, batch);
+        self.make_room();
+        done
     }
 }
 

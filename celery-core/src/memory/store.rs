@@ -6,7 +6,6 @@ use std::{
 };
 
 use jiff::Timestamp;
-use serde_json::Value;
 use tokio::sync::{Notify, mpsc::UnboundedSender};
 use uuid::Uuid;
 
@@ -207,23 +206,27 @@ impl Store {
     }
 
     pub(super) fn settle(&self, queue: &str, message: Message, how: Settlement) {
+        lock(&self.books).settle(queue, message, how);
+        self.changed.notify_waiters();
+    }
+
+    /// Does both; or neither, and the message goes back to its queue.
+    pub(super) fn settle_and_publish(
+        &self,
+        queue: &str,
+        message: Message,
+        how: Settlement,
+        batch: &[Publication],
+    ) -> Result<(), BrokerError> {
         let mut books = lock(&self.books);
-        match how {
-            Settlement::Ack | Settlement::Reject => return,
-            Settlement::Requeue => books.queue(queue).push_back(redelivered(message)),
-            Settlement::HandBack => books.queue(queue).push_front(redelivered(message)),
-            Settlement::Defer(due) => books.queue(queue).defer(redelivered(message), due),
-            Settlement::Quarantine(reason) => {
-                // Its envelope is what would be found in the queue of a server.
-                let raw = envelope::to_json(&message, BodyEncoding::Base64).into();
-                let quarantined =
-                    Quarantined { queue: queue.to_owned(), reason, at: clock::now(), raw };
-                books.quarantined.entry(queue.to_owned()).or_default().push(quarantined);
-                return;
-            }
+        let mut done = batch.iter().try_for_each(|it| books.targets(it).map(drop));
+        books.settle(queue, message, if done.is_ok() { how } else { Settlement::HandBack });
+        if done.is_ok() {
+            done = batch.iter().try_for_each(|publication| books.publish(publication));
         }
         drop(books);
         self.changed.notify_waiters();
+        done
     }
 }
 
@@ -240,34 +243,59 @@ impl Books {
         Some(queue)
     }
 
-    fn publish(&mut self, publication: &Publication) -> Result<(), BrokerError> {
-        let Publication { exchange, routing_key, message } = publication;
+    fn settle(&mut self, queue: &str, mut message: Message, how: Settlement) {
+        match how {
+            Settlement::Ack | Settlement::Reject => {}
+            Settlement::Requeue => self.queue(queue).push_back(redelivered(message)),
+            Settlement::HandBack => self.queue(queue).push_front(redelivered(message)),
+            Settlement::Lost => {
+                message.mark_lost();
+                self.queue(queue).push_front(message);
+            }
+            Settlement::Defer(due) => self.queue(queue).defer(redelivered(message), due),
+            Settlement::Quarantine(reason) => {
+                // Its envelope is what would be found in the queue of a server.
+                let raw = envelope::to_json(&message, BodyEncoding::Base64).into();
+                let quarantined =
+                    Quarantined { queue: queue.to_owned(), reason, at: clock::now(), raw };
+                self.quarantined.entry(queue.to_owned()).or_default().push(quarantined);
+            }
+        }
+    }
+
+    /// The queues that a message is for: each once, also when it is bound twice.
+    fn targets(&self, publication: &Publication) -> Result<BTreeSet<String>, BrokerError> {
+        let Publication { exchange, routing_key, .. } = publication;
         if exchange.name.is_empty() {
-            self.queue(routing_key).push_back(copy(message, "", routing_key));
-            return Ok(());
+            return Ok(BTreeSet::from([routing_key.clone()]));
         }
         let fanout = exchange.kind == ExchangeKind::Fanout;
         let bindings = self.bindings.get(&exchange.name).into_iter().flatten();
-        // A queue that is bound twice gets one copy.
         let queues: BTreeSet<_> = bindings
             .filter(|binding| fanout || binding.kind.routes(&binding.routing_key, routing_key))
             .map(|binding| binding.queue.clone())
             .collect();
-        for queue in &queues {
-            self.queue(queue).push_back(copy(message, &exchange.name, routing_key));
+        if queues.is_empty() && !fanout {
+            return Err(BrokerError::Unroutable {
+                exchange: exchange.name.clone(),
+                routing_key: routing_key.clone(),
+            });
         }
-        if fanout {
+        Ok(queues)
+    }
+
+    fn publish(&mut self, publication: &Publication) -> Result<(), BrokerError> {
+        let Publication { exchange, routing_key, message } = publication;
+        for queue in self.targets(publication)? {
+            self.queue(&queue).push_back(copy(message, &exchange.name, routing_key));
+        }
+        if exchange.kind == ExchangeKind::Fanout {
             let listeners = self.listeners.get(&exchange.name).into_iter().flatten();
             let hears = |it: &&Listener| ExchangeKind::Topic.routes(&it.routing_key, routing_key);
             for listener in listeners.filter(hears) {
                 // One that has hung up meanwhile is swept by itself.
                 _ = listener.ear.send(copy(message, &exchange.name, routing_key));
             }
-        } else if queues.is_empty() {
-            return Err(BrokerError::Unroutable {
-                exchange: exchange.name.clone(),
-                routing_key: routing_key.clone(),
-            });
         }
         Ok(())
     }
@@ -280,13 +308,13 @@ fn copy(message: &Message, exchange: &str, routing_key: &str) -> Message {
     exchange.clone_into(&mut info.exchange);
     routing_key.clone_into(&mut info.routing_key);
     info.redelivered = false;
+    info.delivery_count = 0;
     copy.properties.delivery_tag = Uuid::new_v4().to_string();
     copy
 }
 
 /// The message as kombu restores it.
 fn redelivered(mut message: Message) -> Message {
-    message.properties.delivery_info.redelivered = true;
-    message.headers.insert("redelivered".to_owned(), Value::Bool(true));
+    message.mark_redelivered();
     message
 }

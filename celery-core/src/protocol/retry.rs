@@ -51,7 +51,11 @@ impl TaskMessage {
             kwargs,
             correlation_id: Some(self.id.clone()),
             expiration,
-            delivery_info: DeliveryInfo { redelivered: false, ..self.delivery_info.clone() },
+            delivery_info: DeliveryInfo {
+                redelivered: false,
+                delivery_count: 0,
+                ..self.delivery_info.clone()
+            },
             ..self.clone()
         }
     }

@@ -153,11 +153,12 @@ fn embed() -> impl Strategy<Value = Embed> {
 }
 
 fn delivery_info() -> impl Strategy<Value = DeliveryInfo> {
-    (text(), text(), any::<bool>(), map("x_[a-z]{1,5}")).prop_map(
-        |(exchange, routing_key, redelivered, extra)| DeliveryInfo {
+    (text(), text(), any::<bool>(), any::<u32>(), map("x_[a-z]{1,5}")).prop_map(
+        |(exchange, routing_key, redelivered, delivery_count, extra)| DeliveryInfo {
             exchange,
             routing_key,
             redelivered,
+            delivery_count,
             extra,
         },
     )

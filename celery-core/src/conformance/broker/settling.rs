@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::{
-    broker::{Broker, Settlement},
+    broker::{Broker, BrokerError, Settlement},
     clock,
 };
 
@@ -93,6 +93,80 @@ pub async fn what_comes_back_is_marked_and_keeps_its_tag(broker: Arc<dyn Broker>
         assert_eq!(tag(&delivery), first, "after {how:?} it is the same copy");
         ack(delivery).await;
     }
+}
+
+/// What was lost by who had it comes back to the front, and says how often that was. No other way of coming back counts.
+pub async fn what_is_lost_is_counted(broker: Arc<dyn Broker>) {
+    publish(&broker, "letters", "lost").await;
+    publish(&broker, "letters", "next").await;
+    let mut consumer = consume(&broker, &["letters"], 1).await;
+    let ways = [Settlement::Lost, Settlement::HandBack, Settlement::Lost];
+    for (how, expected) in ways.into_iter().zip([0, 1, 1]) {
+        let delivery = take_one(&mut consumer).await;
+        assert_eq!(body(&delivery), "lost");
+        assert_eq!(read(&delivery).properties.delivery_info.delivery_count, expected);
+        within(LIMIT, "to settle", delivery.settle(how)).await.expect("a delivery can be settled");
+    }
+    let delivery = take_one(&mut consumer).await;
+    assert_eq!(read(&delivery).properties.delivery_info.delivery_count, 2);
+    assert!(read(&delivery).properties.delivery_info.redelivered);
+    ack(delivery).await;
+    ack(take_one(&mut consumer).await).await;
+    close(consumer).await;
+    nothing_is_left(&broker, "letters").await;
+}
+
+/// What nobody waits for is settled all the same.
+pub async fn what_is_settled_later_is_settled(broker: Arc<dyn Broker>) {
+    for text in ["first", "second"] {
+        publish(&broker, "letters", text).await;
+    }
+    let mut consumer = consume(&broker, &["letters"], 1).await;
+    for text in ["first", "second"] {
+        // There is room for the second when the first is settled, and not before.
+        let delivery = take_one(&mut consumer).await;
+        assert_eq!(body(&delivery), text);
+        delivery.settle_later(Settlement::Ack);
+    }
+    close(consumer).await;
+    nothing_is_left(&broker, "letters").await;
+}
+
+/// What follows a message is published when it is settled, and not when that cannot be done.
+pub async fn what_follows_is_published_with_the_settlement(broker: Arc<dyn Broker>) {
+    publish(&broker, "letters", "a letter").await;
+    let mut consumer = consume(&broker, &["letters"], 1).await;
+    let answer = |exchange: Exchange| Publication {
+        exchange,
+        routing_key: "answers".to_owned(),
+        message: message("an answer"),
+    };
+    let unroutable = [answer(Exchange::direct("nowhere")), answer(Exchange::anonymous())];
+    let delivery = take_one(&mut consumer).await;
+    let refused = delivery.settle_and_publish(Settlement::Ack, &*broker, &unroutable);
+    let refused = within(LIMIT, "to settle and publish", refused).await;
+    assert!(matches!(refused, Err(BrokerError::Unroutable { .. })), "{refused:?}");
+
+    let delivery = take_one(&mut consumer).await;
+    assert_eq!(body(&delivery), "a letter", "what could not be published is not done with");
+    let batch = [answer(Exchange::anonymous()), answer(Exchange::anonymous())];
+    within(
+        LIMIT,
+        "to settle and publish",
+        delivery.settle_and_publish(Settlement::Ack, &*broker, &batch),
+    )
+    .await
+    .expect("both can be done");
+    close(consumer).await;
+    nothing_is_left(&broker, "letters").await;
+    let mut consumer = consume(&broker, &["answers"], 10).await;
+    for _ in 0..batch.len() {
+        let delivery = take_one(&mut consumer).await;
+        assert_eq!(body(&delivery), "an answer");
+        ack(delivery).await;
+    }
+    close(consumer).await;
+    nothing_is_left(&broker, "answers").await;
 }
 
 /// A message that was set aside is kept for a person to find, with the reason, and is not delivered again.
