@@ -175,13 +175,15 @@ async fn a_worker_consumes_on_after_its_connections_are_killed() {
     let held = FleetHeld::s("gate".to_owned()).with_app(&app).apply_async().await.unwrap();
     assert_eq!(space.entered("gate").await, "rust");
     let is_ours = |line: &&str| line.contains(&format!(" db={ITS_OWN} "));
+    // The connection that has just heard of the task at the gate has waited, too.
     let waits = |line: &str| line.contains(" cmd=blpop");
+    let waits_now = |line: &str| waits(line) && line.contains(" flags=b ");
     for round in 0..3 {
         // The task at the gate is let come to its wait, lest its connection be taken for one of the worker's.
         let clients = tokio::time::timeout(LIMIT, async {
             loop {
                 let clients: String = space.redis("CLIENT", &["LIST"]).await;
-                if clients.lines().filter(is_ours).any(waits) {
+                if clients.lines().filter(is_ours).any(waits_now) {
                     return clients;
                 }
             }

@@ -160,11 +160,9 @@ pub async fn what_follows_is_published_with_the_settlement(broker: Arc<dyn Broke
     close(consumer).await;
     nothing_is_left(&broker, "letters").await;
     let mut consumer = consume(&broker, &["answers"], 10).await;
-    for _ in 0..batch.len() {
-        let delivery = take_one(&mut consumer).await;
-        assert_eq!(body(&delivery), "an answer");
-        ack(delivery).await;
-    }
+    let answers = take(&mut consumer, batch.len()).await;
+    assert_eq!(bodies(&answers), ["an answer", "an answer"]);
+    ack_all(answers).await;
     close(consumer).await;
     nothing_is_left(&broker, "answers").await;
 }
