@@ -14,11 +14,7 @@ use deadpool_redis::redis::{self, cmd};
 
 use self::document::Documents;
 use crate::{
-    address::Address,
-    connection::{Link, Pause},
-    options::BackendOptions,
-    scripts::STORE,
-    waiting::Waiting,
+    address::Address, connection::Link, options::BackendOptions, scripts::STORE, waiting::Waiting,
 };
 
 /// A result backend on a Redis server.
@@ -69,7 +65,7 @@ impl RedisBackend {
         lifetime: u64,
     ) -> Result<(), BackendError> {
         let mut seen: Vec<u8> = Vec::new();
-        let mut pause = Pause::default();
+        let mut patience = self.link.patience();
         loop {
             let outcome = async {
                 let mut connection = self.link.shared().await?;
@@ -95,8 +91,7 @@ impl RedisBackend {
                     seen = there;
                 }
                 Ok(_) => return Ok(()),
-                Err(fault) if fault.is_connection() && pause.count() < 8 => pause.wait().await,
-                Err(fault) => return Err(fault.into()),
+                Err(fault) => patience.wait(fault).await?,
             }
         }
     }

@@ -4,13 +4,14 @@
 //! together and answered together, which is what a pipeline is. A connection that failed is not used again; the next
 //! command gets a fresh one from the pool.
 
+mod pause;
+
 use std::{
     fmt,
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering},
     },
-    time::Duration,
 };
 
 use deadpool_redis::{Connection, Manager, Pool, Runtime, redis};
@@ -21,9 +22,10 @@ use redis::{
 };
 use tokio::sync::Mutex;
 
+pub(crate) use self::pause::{Patience, Pause};
 use crate::{
     address::Address,
-    error::{BadOption, Fault},
+    error::{BadOption, Fault, Step},
     options::{Keepalive, LinkOptions},
 };
 
@@ -126,18 +128,21 @@ impl Link {
         self.seen(commands.query_async(&mut connection).await)
     }
 
-    /// Sends commands that may be repeated, and repeats them over a fresh connection when one is lost.
+    /// Sends commands that may be repeated, and repeats them, over a fresh connection where one is lost, for as long as
+    /// connecting may take.
     pub(crate) async fn insist<T: FromRedisValue>(&self, commands: &Pipeline) -> Result<T, Fault> {
-        let mut pause = Pause::default();
+        let mut patience = self.patience();
         loop {
             match self.ask_all(commands).await {
-                Err(fault) if fault.is_connection() && pause.count() < 8 => {
-                    tracing::debug!("{fault}; trying again");
-                    pause.wait().await;
-                }
-                outcome => return outcome,
+                Ok(answer) => return Ok(answer),
+                Err(fault) => patience.wait(fault).await?,
             }
         }
+    }
+
+    /// For what may be repeated: as long as connecting may take.
+    pub(crate) fn patience(&self) -> Patience {
+        Patience::new(self.0.options.connect_timeout)
     }
 
     /// A connection of its own, whose pushes go to `listener`.
@@ -175,7 +180,7 @@ impl Link {
     pub(crate) fn seen<T>(&self, outcome: Result<T, RedisError>) -> Result<T, Fault> {
         outcome.map_err(|error| {
             let fault = self.fault(&error);
-            if fault.is_connection() {
+            if matches!(fault.step(), Step::Reconnect | Step::Move) {
                 // Also where no push told of it: a server that does not answer, a runtime that ended.
                 self.0.losses.fetch_add(1, Ordering::Release);
             }
@@ -187,25 +192,6 @@ impl Link {
         let Some(name) = &self.0.options.client_name else { return Ok(()) };
         let command = redis::cmd("CLIENT").arg("SETNAME").arg(name).to_owned();
         command.query_async(connection).await.map_err(|error| self.fault(&error))
-    }
-}
-
-/// The pauses between attempts: short at first, at most two seconds.
-#[derive(Debug, Default)]
-pub(crate) struct Pause(u32);
-
-impl Pause {
-    /// How often it has been waited.
-    pub(crate) fn count(&self) -> u32 {
-        self.0
-    }
-
-    pub(crate) async fn wait(&mut self) {
-        let pause = Duration::from_millis(20)
-            .saturating_mul(1 << self.0.min(7))
-            .min(Duration::from_secs(2));
-        self.0 += 1;
-        tokio::time::sleep(pause).await;
     }
 }
 

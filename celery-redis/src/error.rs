@@ -1,14 +1,21 @@
 //! What went wrong with Redis, told apart by what the caller can do about it.
 
+mod table;
+
+use std::time::Duration;
+
 use celery_core::{backend::BackendError, broker::BrokerError};
 use deadpool_redis::{PoolError, redis};
-use redis::{ErrorKind, RedisError, ServerErrorKind};
+use redis::{ErrorKind, RedisError};
+
+pub(crate) use self::table::Step;
+use self::table::{Row, look_up};
 
 /// A fault of the connection or the server, without any password.
 #[derive(Clone, Debug, thiserror::Error)]
 #[error("{server}: {reason}")]
 pub(crate) struct Fault {
-    kind: FaultKind,
+    step: Step,
     server: String,
     reason: String,
 }
@@ -26,23 +33,27 @@ pub(crate) enum FaultKind {
 impl Fault {
     /// Tells the error apart.
     pub(crate) fn new(server: &str, error: &RedisError) -> Self {
-        let reason = error.to_string();
-        Self { kind: kind_of(error, &reason), server: server.to_owned(), reason }
+        let (reason, row) = read(error);
+        let reason = match row.remedy {
+            Some(remedy) => format!("{reason} ({remedy})"),
+            None => reason,
+        };
+        Self { step: row.step, server: server.to_owned(), reason }
     }
 
     /// A fault of the connection that the library has no error for.
     pub(crate) fn connection(server: &str, reason: impl Into<String>) -> Self {
-        Self { kind: FaultKind::Connection, server: server.to_owned(), reason: reason.into() }
+        Self::with(Step::Reconnect, server, reason)
     }
 
     /// What the server cannot do.
     pub(crate) fn refused(server: &str, reason: impl Into<String>) -> Self {
-        Self { kind: FaultKind::Refused, server: server.to_owned(), reason: reason.into() }
+        Self::with(Step::Refuse, server, reason)
     }
 
     /// What came back is not what was asked for.
     pub(crate) fn other(server: &str, reason: impl Into<String>) -> Self {
-        Self { kind: FaultKind::Other, server: server.to_owned(), reason: reason.into() }
+        Self::with(Step::Tell, server, reason)
     }
 
     pub(crate) fn from_pool(server: &str, error: PoolError) -> Self {
@@ -52,54 +63,72 @@ impl Fault {
         }
     }
 
-    pub(crate) fn kind(&self) -> FaultKind {
-        self.kind
+    pub(crate) fn with(step: Step, server: &str, reason: impl Into<String>) -> Self {
+        Self { step, server: server.to_owned(), reason: reason.into() }
     }
 
+    /// The same, when so many attempts in that time have ended in it.
+    pub(crate) fn after(self, waited: Duration, attempts: u32) -> Self {
+        let waited = waited.as_secs_f64();
+        let reason =
+            format!("{} (given up after {waited:.1} seconds, {attempts} attempts)", self.reason);
+        Self { reason, ..self }
+    }
+
+    /// What is to be done about it.
+    pub(crate) fn step(&self) -> Step {
+        self.step
+    }
+
+    pub(crate) fn kind(&self) -> FaultKind {
+        match self.step {
+            Step::Reconnect | Step::Move | Step::Wait => FaultKind::Connection,
+            Step::Refuse => FaultKind::Refused,
+            Step::Tell => FaultKind::Other,
+        }
+    }
+
+    /// Whether the same may be done later: over a fresh connection, at another server, or when this one can.
     pub(crate) fn is_connection(&self) -> bool {
-        self.kind == FaultKind::Connection
+        self.kind() == FaultKind::Connection
     }
 }
 
-fn kind_of(error: &RedisError, reason: &str) -> FaultKind {
+/// The server's own words, or the library's, and what they mean.
+fn read(error: &RedisError) -> (String, Row) {
+    // Of several commands that were sent together, the first one that failed speaks for all.
+    let answers = error.clone().into_server_errors();
+    if let Some((_, answer)) = answers.as_deref().and_then(<[_]>::first) {
+        let (code, words) = (answer.code(), answer.details().unwrap_or_default());
+        return (format!("{code} {words}").trim_end().to_owned(), look_up(code, words));
+    }
+    let reason = error.to_string();
+    let row = |step, remedy| Row { step, remedy };
     // A certificate that is not trusted comes as an I/O error, and comes again each time.
-    if reason.contains("certificate") {
-        return FaultKind::Refused;
+    if reason.to_ascii_lowercase().contains("certificate") {
+        return (reason, row(Step::Refuse, None));
     }
-    match error.kind() {
-        ErrorKind::Io | ErrorKind::Parse => FaultKind::Connection,
-        ErrorKind::AuthenticationFailed
-        | ErrorKind::InvalidClientConfig
-        | ErrorKind::RESP3NotSupported
-        | ErrorKind::Server(ServerErrorKind::NoPerm) => FaultKind::Refused,
-        ErrorKind::Server(
-            ServerErrorKind::BusyLoading
-            | ServerErrorKind::MasterDown
-            | ServerErrorKind::ReadOnly
-            | ServerErrorKind::TryAgain
-            | ServerErrorKind::ClusterDown,
-        ) => FaultKind::Connection,
-        _ if error.is_io_error() || error.is_connection_dropped() || error.is_timeout() => {
-            FaultKind::Connection
-        }
-        _ if matches!(error.code(), Some("NOAUTH" | "WRONGPASS" | "DENIED")) => FaultKind::Refused,
-        _ if ["DB index", "max number of clients", "invalid password"]
-            .iter()
-            .any(|it| reason.contains(it)) =>
-        {
-            if reason.contains("max number") {
-                FaultKind::Connection
-            } else {
-                FaultKind::Refused
-            }
-        }
-        _ => FaultKind::Other,
+    if reason.contains("InvalidContentType") {
+        let remedy = "the server speaks no TLS at this port: use `redis://`, or its TLS port";
+        return (reason, row(Step::Refuse, Some(remedy)));
     }
+    let row = match error.kind() {
+        ErrorKind::Io | ErrorKind::Parse => row(Step::Reconnect, None),
+        ErrorKind::AuthenticationFailed => look_up("WRONGPASS", ""),
+        ErrorKind::RESP3NotSupported => look_up("NOPROTO", ""),
+        ErrorKind::InvalidClientConfig => row(Step::Refuse, None),
+        // The library's own words around the server's, such as those about `SELECT`.
+        _ => match error.code() {
+            Some(code) => look_up(code, &reason),
+            None => look_up("", &reason),
+        },
+    };
+    (reason, row)
 }
 
 impl From<Fault> for BrokerError {
     fn from(fault: Fault) -> Self {
-        match fault.kind {
+        match fault.kind() {
             FaultKind::Connection => Self::connection_lost(fault),
             FaultKind::Refused => Self::refused(fault),
             FaultKind::Other => Self::other(fault),
@@ -109,7 +138,7 @@ impl From<Fault> for BrokerError {
 
 impl From<Fault> for BackendError {
     fn from(fault: Fault) -> Self {
-        match fault.kind {
+        match fault.kind() {
             FaultKind::Connection => Self::connection_lost(fault),
             FaultKind::Refused | FaultKind::Other => Self::other(fault),
         }
