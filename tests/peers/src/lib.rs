@@ -3,12 +3,18 @@
 //!
 //! Nothing here sleeps. What is waited for comes within [`LIMIT`], or the test fails and shows what the programs said.
 
+mod ledger;
 mod process;
+mod proxy;
 mod python;
+mod server;
 mod space;
 
 pub use self::{
+    ledger::{Book, Ledger, Run, Runs},
     process::{Process, run},
+    proxy::{Proxy, Towards},
     python::{PythonWorker, Report, celery_command, python, scenario},
+    server::Server,
     space::{LIMIT, Space, service},
 };

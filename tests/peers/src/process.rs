@@ -8,7 +8,7 @@ use std::{
 
 use tokio::{
     io::{AsyncBufReadExt, BufReader},
-    process::{Child, Command},
+    process::{Child, ChildStdin, Command},
     sync::Notify,
     task::JoinHandle,
     time::timeout,
@@ -24,6 +24,8 @@ pub struct Process {
     id: u32,
     log: Arc<Log>,
     readers: Vec<JoinHandle<()>>,
+    /// Held until this is dropped: its end is the end of the test, and waiting for the program would close it.
+    _input: Option<ChildStdin>,
 }
 
 #[derive(Debug, Default)]
@@ -67,7 +69,8 @@ impl Process {
             tokio::spawn(follow(BufReader::new(out.expect("it is piped")), log.clone())),
             tokio::spawn(follow(BufReader::new(err.expect("it is piped")), log.clone())),
         ];
-        Self { child, id, log, readers }
+        let _input = child.stdin.take();
+        Self { child, id, log, readers, _input }
     }
 
     /// The id of the process.
@@ -112,6 +115,21 @@ impl Process {
             "the program is gone before its time:\n{}",
             self.log()
         );
+    }
+
+    /// Whether it has ended.
+    pub fn is_over(&mut self) -> bool {
+        self.child.try_wait().expect("the system tells of its children").is_some()
+    }
+
+    /// Kills it, with all that it has started, and waits until nobody of them is left who could write to its output.
+    ///
+    /// # Panics
+    /// When it does not end.
+    pub async fn die(&mut self) {
+        // It may be gone already.
+        let _ = Command::new("kill").args(["-KILL", "--", &format!("-{}", self.id)]).status().await;
+        self.ended().await;
     }
 
     /// Waits until it has ended, and has said all that it had to say.

@@ -10,6 +10,8 @@ use serde_json::{Map, Value, json};
 use tokio::time::timeout;
 use uuid::Uuid;
 
+use crate::Proxy;
+
 /// How long anything may take that is waited for: much longer than it takes.
 pub const LIMIT: Duration = Duration::from_secs(40);
 
@@ -78,6 +80,13 @@ impl Space {
     pub fn with_transport_option(mut self, name: &str, value: impl Into<Value>) -> Self {
         self.settings["broker_transport_options"][name] = value.into();
         self
+    }
+
+    /// The same, whose server is reached by way of the proxy.
+    pub fn through(mut self, proxy: &Proxy) -> Self {
+        self.url = proxy.url();
+        let url = self.url.clone();
+        self.with("broker_url", url.as_str()).with("result_backend", url.as_str())
     }
 
     /// The URL of the server, which says nothing of the namespace.
