@@ -1,4 +1,4 @@
-//! The project's own commands: `cargo xtask test`, `cargo xtask bench` and `cargo xtask services`.
+//! The project's own commands: `cargo xtask test`, `cargo xtask soak`, `cargo xtask bench` and `cargo xtask services`.
 //!
 //! One command sets up what the tests need and passes them: it finds or installs the programs, starts servers
 //! of its own on ports of its own in folders of its own, runs the checks and the tests, and stops the servers.
@@ -24,6 +24,7 @@ usage: cargo xtask <command>
 
   test              sets up what the tests need, then runs the lints, the documentation and all tests
   test -- <args>    runs the tests alone, with <args> for the test runner, for example a name
+  soak              runs the tests of real faults alone, at their full size, and prints what they count
   bench             measures a Rust client and worker beside Python's, on one Redis
   services          starts the servers, prints the environment of the tests and waits for Ctrl-C";
 
@@ -33,6 +34,7 @@ fn main() -> ExitCode {
         Some(Command::Test { filter }) => {
             Layout::find().and_then(|layout| steps::test(&layout, &filter))
         }
+        Some(Command::Soak) => Layout::find().and_then(|layout| steps::soak(&layout)),
         Some(Command::Bench) => Layout::find().and_then(|layout| steps::bench(&layout)),
         Some(Command::Services) => Layout::find().and_then(|layout| services::hold(&layout)),
         Some(Command::Guard { folder, program, args }) => guard::run(&folder, &program, &args),
@@ -55,6 +57,7 @@ enum Command {
     Test {
         filter: Vec<String>,
     },
+    Soak,
     Bench,
     Services,
     /// What [`redis`] starts, not a command for people: see [`guard`].
@@ -73,6 +76,7 @@ impl Command {
             ("test", [dashes, filter @ ..]) if dashes == "--" => {
                 Some(Self::Test { filter: filter.to_vec() })
             }
+            ("soak", []) => Some(Self::Soak),
             ("bench", []) => Some(Self::Bench),
             ("services", []) => Some(Self::Services),
             ("guard", [folder, program, args @ ..]) => Some(Self::Guard {

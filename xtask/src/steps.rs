@@ -56,6 +56,19 @@ const PLAIN: Step = Step {
     ..NEXTEST
 };
 
+/// The tests of faults, at a size that takes them minutes; each prints a line of counts.
+const SOAK: Step = Step {
+    args: "nextest run --package fleet --profile soak --success-output immediate -E test(/^faults::/)",
+    environment: Some(("CELERY_SOAK", "1")),
+    remedy: "read the failed tests above; with the seed that one printed in CELERY_SEED it does the same again",
+};
+
+/// The same without nextest.
+const PLAIN_SOAK: Step = Step {
+    args: "test --package fleet --test it faults:: -- --nocapture --test-threads 1",
+    ..SOAK
+};
+
 const BENCH: Step = Step {
     args: "bench --package celery --bench fleet",
     environment: None,
@@ -66,6 +79,13 @@ const BENCH: Step = Step {
 pub(crate) fn bench(layout: &Layout) -> Result<(), Failure> {
     let services = Services::start(layout)?;
     BENCH.run(layout, &services, &[]).map(drop)
+}
+
+/// Runs the tests of faults at their full size.
+pub(crate) fn soak(layout: &Layout) -> Result<(), Failure> {
+    let services = Services::start(layout)?;
+    let step = if packages::find("cargo-nextest").is_some() { &SOAK } else { &PLAIN_SOAK };
+    step.run(layout, &services, &[]).map(drop)
 }
 
 /// Runs everything, or, where there is a filter, the tests that it names and nothing else.
@@ -176,7 +196,7 @@ mod tests {
 
     #[test]
     fn every_step_has_a_remedy() {
-        for step in BEFORE.iter().chain([&NEXTEST, &PLAIN, &BENCH]) {
+        for step in BEFORE.iter().chain([&NEXTEST, &PLAIN, &SOAK, &PLAIN_SOAK, &BENCH]) {
             assert!(!step.remedy.is_empty(), "cargo {}", step.args);
         }
     }

@@ -2,7 +2,7 @@
 
 use celery::{Celery, ChildProcess, Error, Shutdown, Worker, WorkerOptions};
 
-use peers::Space;
+use peers::{Ledger, Space};
 
 use crate::hazards::{Isolated, IsolatedSend};
 
@@ -55,6 +55,7 @@ pub(crate) async fn embedded() -> Result<(), Error> {
         .set("worker_proc_alive_timeout", 30)
         .state(crate::hazards::BuiltIn(0))
         .state(Space::at("redis://unused", "unused:"))
+        .state(Ledger::of_this_program())
         .build()?;
     app.set_current();
     let worker = worker(&app, "celery")?;

@@ -8,7 +8,7 @@ mod tasks;
 use std::process::ExitCode;
 
 use celery::{Celery, Error};
-use peers::Space;
+use peers::{Ledger, Space};
 use serde_json::Value;
 
 fn app() -> Result<Celery, Error> {
@@ -21,6 +21,7 @@ fn app() -> Result<Celery, Error> {
             let space = Space::of(&settings);
             let (starting, ending) = (space.clone(), space.clone());
             app.state(space)
+                .state(Ledger::of_this_program())
                 .state(hazards::BuiltIn(std::process::id()))
                 .worker_process_init(move |_| start(starting.clone()))
                 .worker_process_shutdown(move |_| {

@@ -1,7 +1,10 @@
 //! Tasks of every kind that a worker may have to deal with.
 
+use std::{future::pending, time::Duration};
+
 use celery::prelude::*;
-use peers::Space;
+use peers::{Ledger, Space};
+use tokio::time::timeout;
 
 #[shared_task(name = "fleet.add")]
 pub(crate) fn add(x: i64, y: i64) -> i64 {
@@ -22,4 +25,14 @@ async fn hold_late(gate: String, #[state] space: Space) -> String {
     space.enter(&gate).await;
     space.pass(&gate).await;
     gate
+}
+
+/// Takes its time, and writes down when it begins and when it has come to its end.
+#[shared_task(name = "fleet.work")]
+async fn work(number: u64, milliseconds: u64, #[state] ledger: Ledger) -> u64 {
+    ledger.begins(number).await;
+    // Nothing comes before its time is over.
+    let _ = timeout(Duration::from_millis(milliseconds), pending::<()>()).await;
+    ledger.ends(number).await;
+    number
 }

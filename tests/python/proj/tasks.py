@@ -130,6 +130,28 @@ def due(sent_for):
     return time.time() - sent_for
 
 
+@shared_task(name='fleet.work')
+def fleet_work(number, milliseconds):
+    """The task that both sides have, and that writes into the ledger of the test when it begins and when it ends."""
+    ledger('begin %s' % number)
+    time.sleep(milliseconds / 1000)
+    ledger('end %s' % number)
+    return number
+
+
+LEDGER = {}
+
+
+def ledger(what):
+    """Writes with the time of the server, so that all entries are of one clock."""
+    if os.getpid() not in LEDGER:
+        LEDGER[os.getpid()] = redis.Redis.from_url(os.environ['FLEET_LEDGER_URL'])
+    script = ("local now = redis.call('TIME') "
+              "return redis.call('RPUSH', KEYS[1], ARGV[1] .. ' ' .. now[1] .. string.format('%06d', now[2]))")
+    line = '%s %s' % (what, os.environ['FLEET_LEDGER_WHO'])
+    LEDGER[os.getpid()].eval(script, 1, os.environ['FLEET_LEDGER_KEY'], line)
+
+
 def enter(gate):
     client().rpush(PREFIX + 'entered:' + gate, os.getpid())
 

@@ -4,6 +4,7 @@ mod children;
 mod command_line;
 mod control;
 mod events;
+mod faults;
 mod flower;
 mod control_client;
 mod gossip;

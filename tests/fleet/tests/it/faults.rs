@@ -1,0 +1,29 @@
+//! Real faults: workers that are killed, servers and networks that fail, tasks that kill their worker.
+//!
+//! Each prints what it counted. They are small here; `cargo xtask soak` runs them at their full size.
+
+mod killed;
+mod load;
+
+use std::env;
+
+/// The size of a scenario: the first in the tests, the second where `CELERY_SOAK` is set.
+pub(crate) fn size<T>(small: T, large: T) -> T {
+    if env::var_os("CELERY_SOAK").is_some() { large } else { small }
+}
+
+/// What its choices are drawn from: `CELERY_SEED`, to repeat a run, or anything.
+pub(crate) fn seed() -> u64 {
+    match env::var("CELERY_SEED") {
+        Ok(seed) => seed.parse().expect("CELERY_SEED is a number"),
+        Err(_) => fastrand::u64(..),
+    }
+}
+
+/// Prints a line of counts.
+#[expect(clippy::print_stdout, reason = "the counts are what a soak is for")]
+pub(crate) fn report(scenario: &str, counts: &[(&str, u64)]) {
+    let counts: Vec<String> =
+        counts.iter().map(|(name, count)| format!("{name} {count}")).collect();
+    println!("{scenario}: {}", counts.join(", "));
+}
