@@ -25,7 +25,8 @@ usage: cargo xtask <command>
   test              sets up what the tests need, then runs the lints, the documentation and all tests
   test -- <args>    runs the tests alone, with <args> for the test runner, for example a name
   soak              runs the tests of real faults alone, at their full size, and prints what they count
-  bench             measures a Rust client and worker beside Python's, on one Redis
+  bench             measures Rust clients and workers beside Python's and bare loops, on one Redis
+  bench -- <args>   the same with <args>, for example a section alone and how often
   services          starts the servers, prints the environment of the tests and waits for Ctrl-C";
 
 fn main() -> ExitCode {
@@ -35,7 +36,9 @@ fn main() -> ExitCode {
             Layout::find().and_then(|layout| steps::test(&layout, &filter))
         }
         Some(Command::Soak) => Layout::find().and_then(|layout| steps::soak(&layout)),
-        Some(Command::Bench) => Layout::find().and_then(|layout| steps::bench(&layout)),
+        Some(Command::Bench { args }) => {
+            Layout::find().and_then(|layout| steps::bench(&layout, &args))
+        }
         Some(Command::Services) => Layout::find().and_then(|layout| services::hold(&layout)),
         Some(Command::Guard { folder, program, args }) => guard::run(&folder, &program, &args),
         None => {
@@ -58,7 +61,9 @@ enum Command {
         filter: Vec<String>,
     },
     Soak,
-    Bench,
+    Bench {
+        args: Vec<String>,
+    },
     Services,
     /// What [`redis`] starts, not a command for people: see [`guard`].
     Guard {
@@ -77,7 +82,10 @@ impl Command {
                 Some(Self::Test { filter: filter.to_vec() })
             }
             ("soak", []) => Some(Self::Soak),
-            ("bench", []) => Some(Self::Bench),
+            ("bench", []) => Some(Self::Bench { args: Vec::new() }),
+            ("bench", [dashes, args @ ..]) if dashes == "--" => {
+                Some(Self::Bench { args: args.to_vec() })
+            }
             ("services", []) => Some(Self::Services),
             ("guard", [folder, program, args @ ..]) => Some(Self::Guard {
                 folder: folder.into(),
@@ -130,6 +138,13 @@ mod tests {
         assert_eq!(parse("test"), Some(Command::Test { filter: vec![] }));
         let filter = vec!["a_name".to_owned(), "--no-capture".to_owned()];
         assert_eq!(parse("test -- a_name --no-capture"), Some(Command::Test { filter }));
+    }
+
+    #[test]
+    fn the_arguments_after_two_dashes_are_the_benchmarks() {
+        assert_eq!(parse("bench"), Some(Command::Bench { args: vec![] }));
+        let args = ["drain", "--runs", "1"].map(str::to_owned).to_vec();
+        assert_eq!(parse("bench -- drain --runs 1"), Some(Command::Bench { args }));
     }
 
     #[test]

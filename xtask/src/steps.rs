@@ -75,10 +75,12 @@ const BENCH: Step = Step {
     remedy: "read what the benchmark said above",
 };
 
-/// Runs the benchmark beside Python's Celery.
-pub(crate) fn bench(layout: &Layout) -> Result<(), Failure> {
+/// Runs the benchmark beside Python's Celery, with those words for it.
+pub(crate) fn bench(layout: &Layout, args: &[String]) -> Result<(), Failure> {
     let services = Services::start(layout)?;
-    BENCH.run(layout, &services, &[]).map(drop)
+    let dashes = (!args.is_empty()).then(|| "--".to_owned());
+    let more: Vec<String> = dashes.into_iter().chain(args.iter().cloned()).collect();
+    BENCH.run(layout, &services, &more).map(drop)
 }
 
 /// Runs the tests of faults at their full size.
