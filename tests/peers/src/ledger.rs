@@ -243,8 +243,9 @@ impl Runs {
         self.of.get(&number).is_some_and(|runs| runs.iter().any(|run| run.ended.is_some()))
     }
 
-    /// When the first run began after that time.
-    pub fn first_after(&self, time: u64) -> Option<u64> {
-        self.of.values().flatten().map(|run| run.began).filter(|began| *began >= time).min()
+    /// When a program whose name begins so began a run, the first from that time on.
+    pub fn first_after(&self, who: &str, time: u64) -> Option<u64> {
+        let of_it = self.of.values().flatten().filter(|run| run.who.starts_with(who));
+        of_it.map(|run| run.began).filter(|began| *began >= time).min()
     }
 }

@@ -65,6 +65,18 @@ impl Server {
         self.process = None;
     }
 
+    /// Stops it in order, and waits until it has stopped.
+    ///
+    /// # Panics
+    /// When it does not stop.
+    pub async fn stop(&mut self) {
+        // It ends instead of answering.
+        let _ = self.try_command::<()>(&["SHUTDOWN"]).await;
+        let stopping = async { while self.connect().await.is_ok() {} };
+        assert!(timeout(LIMIT, stopping).await.is_ok(), "the server does not stop");
+        self.process = None;
+    }
+
     /// Starts it again where it was, with what it had, and waits until it answers.
     ///
     /// # Panics

@@ -4,6 +4,8 @@
 
 mod killed;
 mod load;
+mod long;
+mod outages;
 
 use std::env;
 
