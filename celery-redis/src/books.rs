@@ -15,7 +15,13 @@ use celery_core::broker::{BrokerError, Settle, Settlement};
 use tokio::sync::{Notify, RwLock, mpsc, oneshot};
 use uuid::Uuid;
 
-use crate::{connection::Link, error::Fault, flusher, keeper, options::BrokerOptions};
+use crate::{
+    connection::Link,
+    error::Fault,
+    flusher, keeper,
+    options::BrokerOptions,
+    restore::{self, Alarm},
+};
 
 /// The books of one broker of this process, shared by its consumers and deliveries.
 #[derive(Debug)]
@@ -29,8 +35,10 @@ pub(crate) struct Books {
     /// A fetch reads; who looks for tags that the server has and we do not writes, since the reply of a fetch
     /// that is under way has such tags.
     pub(crate) fetching: RwLock<()>,
-    /// Wakes the keeper: something was deferred, or a reply was lost.
+    /// Wakes the keeper: a reply was lost.
     pub(crate) wake: Arc<Notify>,
+    /// When what is due is looked at.
+    pub(crate) alarm: Arc<Alarm>,
 }
 
 impl Books {
@@ -45,9 +53,11 @@ impl Books {
             jobs,
             fetching: RwLock::new(()),
             wake: Arc::default(),
+            alarm: Arc::new(Alarm::new()),
         });
         tokio::spawn(flusher::run(books.link.clone(), asked));
         tokio::spawn(keeper::run(Arc::downgrade(&books), Arc::clone(&books.wake)));
+        tokio::spawn(restore::run(Arc::downgrade(&books), Arc::clone(&books.alarm)));
         books
     }
 
@@ -80,6 +90,7 @@ impl Books {
 impl Drop for Books {
     fn drop(&mut self) {
         self.wake.notify_one();
+        self.alarm.ring();
     }
 }
 

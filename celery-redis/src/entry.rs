@@ -37,36 +37,69 @@ impl Entry {
     }
 
     /// What goes back into the queue: the envelope, marked as redelivered, or the item that was no envelope.
-    pub(crate) fn into_item(mut self) -> Vec<u8> {
+    pub(crate) fn into_item(self) -> Vec<u8> {
+        self.item(mark)
+    }
+
+    /// As [`into_item`](Self::into_item), and counted: who had it died.
+    pub(crate) fn into_lost_item(self) -> Vec<u8> {
+        self.item(|envelope| {
+            mark(envelope);
+            count(envelope);
+        })
+    }
+
+    fn item(mut self, change: impl FnOnce(&mut Value)) -> Vec<u8> {
         if self.envelope["headers"].get(MALFORMED).is_some() {
             return latin1(self.envelope["body"].as_str().unwrap_or_default());
         }
-        mark(&mut self.envelope);
+        change(&mut self.envelope);
         json::to_vec(&self.envelope)
     }
 }
 
+/// The entry of a message that waits until it is due, so written that the script which puts it back need not read it: it
+/// is marked as redelivered already, and spaces behind it, one more than its priority, say that one of ours deferred it and
+/// which of the queue's lists it goes back to. JSON allows them there, and Python reads the entry as any other.
+///
+/// Empty for an item that is no envelope: its entry stays as it is.
+pub(crate) fn deferred(item: &[u8], queue: &str, priority: i64) -> Vec<u8> {
+    let Some(marked) = changed(item, mark) else { return Vec::new() };
+    let mut entry = Vec::with_capacity(marked.len() + queue.len() + 32);
+    entry.push(b'[');
+    entry.extend_from_slice(&marked);
+    entry.extend_from_slice(b", \"\", ");
+    entry.extend_from_slice(&json::to_vec(&queue.into()));
+    entry.push(b']');
+    let spaces = 1 + usize::try_from(priority.clamp(0, 9)).unwrap_or_default();
+    entry.resize(entry.len() + spaces, b' ');
+    entry
+}
+
+/// Whether one of ours deferred what the entry is of.
+pub(crate) fn is_deferred(entry: &[u8]) -> bool {
+    entry.ends_with(b" ")
+}
+
 /// An item as it was found, marked as redelivered when it is an envelope.
 pub(crate) fn redelivered(item: &[u8]) -> Vec<u8> {
-    match json::from_slice(item) {
-        Ok(mut envelope) if envelope.is_object() => {
-            mark(&mut envelope);
-            json::to_vec(&envelope)
-        }
-        _ => item.to_vec(),
-    }
+    changed(item, mark).unwrap_or_else(|| item.to_vec())
 }
 
 /// An item that was lost by who had it: marked as redelivered, and counted, when it is an envelope.
 pub(crate) fn lost(item: &[u8]) -> Vec<u8> {
-    match json::from_slice(item) {
-        Ok(mut envelope) if envelope.is_object() => {
-            mark(&mut envelope);
-            count(&mut envelope);
-            json::to_vec(&envelope)
-        }
-        _ => item.to_vec(),
-    }
+    let changed = changed(item, |envelope| {
+        mark(envelope);
+        count(envelope);
+    });
+    changed.unwrap_or_else(|| item.to_vec())
+}
+
+/// The envelope with a change, if it is one.
+fn changed(item: &[u8], change: impl FnOnce(&mut Value)) -> Option<Vec<u8>> {
+    let mut envelope = json::from_slice(item).ok().filter(Value::is_object)?;
+    change(&mut envelope);
+    Some(json::to_vec(&envelope))
 }
 
 fn count(envelope: &mut Value) {

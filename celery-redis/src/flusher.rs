@@ -60,8 +60,14 @@ async fn settle(books: &Arc<Books>, link: &Link, orders: Vec<Order>) {
         held.remove(&order.out.tag);
     }
     drop(held);
-    let deferred = orders.iter().any(|order| matches!(order.how, Settlement::Defer(_)));
-    if deferred || outcome.is_err() {
+    let due = orders.iter().filter_map(|order| match order.how {
+        Settlement::Defer(due) => Some(due),
+        _ => None,
+    });
+    if let Some(due) = due.min() {
+        books.alarm.due(due);
+    }
+    if outcome.is_err() {
         books.wake.notify_one();
     }
     if let Err(error) = &outcome {
@@ -97,15 +103,17 @@ fn taken(link: &Link) -> BrokerError {
 fn pipeline(books: &Books, orders: &[Order]) -> Pipeline {
     let mut pipeline = pipe();
     let mut acked = Vec::new();
+    let mut deferred = DEFER.command(&books.keys());
+    let mut defers = false;
     for order in orders {
         match &order.how {
             Settlement::Ack | Settlement::Reject => acked.push(order.out.tag.as_str()),
             Settlement::Defer(due) => {
-                let mut command = DEFER.command(&books.keys());
-                command
-                    .arg(&order.out.tag)
-                    .arg(deferred_score(*due, books.options.visibility_timeout));
-                pipeline.add_command(command).ignore();
+                let out = &order.out;
+                let score = deferred_score(*due, books.options.visibility_timeout);
+                let entry = entry::deferred(&out.item, &out.queue, out.priority);
+                deferred.arg(&out.tag).arg(score).arg(entry);
+                defers = true;
             }
             Settlement::Requeue => put_back(books, order, "LPUSH", &mut pipeline),
             Settlement::HandBack => put_back(books, order, "RPUSH", &mut pipeline),
@@ -122,6 +130,9 @@ fn pipeline(books: &Books, orders: &[Order]) -> Pipeline {
             // The enum may grow; what we do not know must not lose a message.
             _ => put_back(books, order, "RPUSH", &mut pipeline),
         }
+    }
+    if defers {
+        pipeline.add_command(deferred).ignore();
     }
     if !acked.is_empty() {
         let mut keys = books.keys();

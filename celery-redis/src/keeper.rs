@@ -1,21 +1,20 @@
-//! Keeps the books in order while there is a consumer: says that we live, renews what we hold, puts back what is
-//! overdue, what the dead have left, and what a lost reply has taken from us.
+//! Keeps the books in order while there is a consumer: says that we live, renews what we hold, puts back what the dead
+//! have left, and what a lost reply has taken from us.
 
 use std::{
-    collections::HashMap,
     sync::{Arc, Weak},
     time::Duration,
 };
 
-use celery_core::{broker::ExchangeKind, clock, date::unix_seconds};
-use deadpool_redis::redis::{Cmd, cmd, pipe};
+use celery_core::{clock, date::unix_seconds};
+use deadpool_redis::redis::{cmd, pipe};
 use tokio::{sync::Notify, time::Instant};
 
 use crate::{
     books::Books,
     entry::Entry,
     error::Fault,
-    scripts::{HEARTBEAT, PUT_BACK, RENEW, RESTORE},
+    scripts::{HEARTBEAT, PUT_BACK, RENEW},
 };
 
 /// How many entries are looked at in one go.
@@ -39,16 +38,7 @@ pub(crate) async fn run(books: Weak<Books>, wake: Arc<Notify>) {
             noted("renewal", renew_held(&books).await);
         }
         noted("recovery", recover(&books).await);
-        let next_due = match restore(&books).await {
-            Ok(next_due) => next_due,
-            Err(fault) => {
-                tracing::warn!("could not look for overdue messages: {fault}");
-                Some(Duration::from_secs(1))
-            }
-        };
-        let look_at =
-            Instant::now() + next_due.unwrap_or(Duration::MAX).min(books.options.restore_interval);
-        let until = look_at.min(heartbeat_at).min(renew_at.unwrap_or(look_at));
+        let until = heartbeat_at.min(renew_at.unwrap_or(heartbeat_at));
         // Nobody may find the books alive because we sleep.
         drop(books);
         tokio::select! {
@@ -144,108 +134,4 @@ async fn put_back(books: &Books, tags: &[String]) -> Result<(), Fault> {
         books.link.insist::<()>(&pipeline).await?;
     }
     Ok(())
-}
-
-/// Puts back what is overdue, and says how long it is until the next entry will be.
-///
-/// Python's sweep may do the same at the same time: each message goes back once, since both check, in the same step,
-/// that the entry is still there.
-async fn restore(books: &Books) -> Result<Option<Duration>, Fault> {
-    let (index, unacked) = (books.options.keys.unacked_index(), books.options.keys.unacked());
-    let visibility_timeout = books.options.visibility_timeout.as_secs_f64();
-    let limit = books
-        .options
-        .restore_limit
-        .and_then(|limit| usize::try_from(limit).ok())
-        .unwrap_or(AT_ONCE);
-    loop {
-        let ceiling = format!("{:.6}", unix_seconds(clock::now()) - visibility_timeout);
-        let mut pipeline = pipe();
-        let overdue = cmd("ZRANGEBYSCORE")
-            .arg(&index)
-            .arg("-inf")
-            .arg(&ceiling)
-            .arg("LIMIT")
-            .arg(0)
-            .arg(limit)
-            .to_owned();
-        pipeline.add_command(overdue);
-        pipeline.add_command(cmd("ZRANGE").arg(&index).arg(0).arg(0).arg("WITHSCORES").to_owned());
-        let (mut tags, first): (Vec<String>, Vec<(String, f64)>) =
-            books.link.ask_all(&pipeline).await?;
-        if tags.is_empty() {
-            let due = |(_, score): &(String, f64)| {
-                let wait = score + visibility_timeout - unix_seconds(clock::now());
-                Duration::try_from_secs_f64(wait).unwrap_or_default().max(Duration::from_millis(1))
-            };
-            return Ok(first.first().map(due));
-        }
-        // Each goes in front of the one before, so that the earliest is served first.
-        tags.reverse();
-        let entries: Vec<Option<Vec<u8>>> =
-            books.link.ask(cmd("HMGET").arg(&unacked).arg(&tags)).await?;
-        let mut bindings = HashMap::new();
-        let mut pipeline = pipe();
-        for (tag, raw) in tags.iter().zip(&entries) {
-            let mut keys = vec![unacked.clone(), index.clone()];
-            let item = match raw.as_deref().map(Entry::read) {
-                Some(Some(entry)) => {
-                    keys.extend(targets(books, &entry, &mut bindings).await?);
-                    entry.into_item()
-                }
-                Some(None) => {
-                    tracing::warn!("the entry {tag} of {unacked} is no message and stays there");
-                    continue;
-                }
-                None => Vec::new(),
-            };
-            let raw = raw.as_deref().unwrap_or_default();
-            pipeline.add_command(
-                RESTORE.command(&keys).arg(tag).arg(&ceiling).arg(raw).arg(item).to_owned(),
-            );
-        }
-        if pipeline.is_empty() {
-            return Ok(Some(books.options.restore_interval));
-        }
-        let restored: Vec<u32> = books.link.insist(&pipeline).await?;
-        tracing::debug!(
-            "put back {} messages that were due or abandoned",
-            restored.iter().sum::<u32>()
-        );
-        if restored.len() < limit || books.options.restore_limit.is_some() {
-            return Ok(Some(Duration::from_millis(1)));
-        }
-    }
-}
-
-/// The lists that a message goes back to.
-///
-/// An entry of ours names its queue. Python's may name an exchange: then it is its bindings that count, and where
-/// there are none, the message goes to the queue that is called like its routing key, as Celery's queues are, rather
-/// than nowhere.
-async fn targets(
-    books: &Books,
-    entry: &Entry,
-    bindings: &mut HashMap<String, Vec<String>>,
-) -> Result<Vec<String>, Fault> {
-    let keys = &books.options.keys;
-    let list = |queue: &str| keys.list(queue, entry.priority());
-    if entry.exchange.is_empty() {
-        return Ok(vec![list(&entry.routing_key)]);
-    }
-    if !bindings.contains_key(&entry.exchange) {
-        let members =
-            books.link.ask(Cmd::new().arg("SMEMBERS").arg(keys.bindings(&entry.exchange))).await?;
-        bindings.insert(entry.exchange.clone(), members);
-    }
-    let bound = bindings[&entry.exchange].iter().filter_map(|binding| {
-        let topic = binding.split(&keys.sep).nth(1).is_some_and(|pattern| !pattern.is_empty());
-        let kind = if topic { ExchangeKind::Topic } else { ExchangeKind::Direct };
-        keys.bound(binding, kind, &entry.routing_key)
-    });
-    let mut lists: Vec<String> = bound.map(list).collect();
-    if lists.is_empty() {
-        lists.push(list(&entry.routing_key));
-    }
-    Ok(lists)
 }

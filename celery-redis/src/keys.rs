@@ -2,7 +2,7 @@
 //!
 //! Ours start with `celery-` and stand beside kombu's: `celery-held.<process>` (the tags that a process holds),
 //! `celery-taken.<process>` (for a day, those that were taken over while it was silent), `celery-processes` (when each
-//! was last heard of), `celery-quarantine.<queue>` and `celery-set.<name>` (what the fleet remembers together).
+//! was last heard of), `celery-next-due` (which process wakes for what is due next), `celery-quarantine.<queue>` and `celery-set.<name>` (what the fleet remembers together).
 
 use celery_core::broker::{Exchange, ExchangeKind, Queue};
 
@@ -54,6 +54,11 @@ impl Keys {
 
     pub(crate) fn held(&self, process: &str) -> String {
         format!("{}celery-held.{process}", self.prefix)
+    }
+
+    /// Who wakes for the next message that is due.
+    pub(crate) fn next_due(&self) -> String {
+        format!("{}celery-next-due", self.prefix)
     }
 
     pub(crate) fn processes(&self) -> String {

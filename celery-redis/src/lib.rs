@@ -35,6 +35,7 @@ mod keeper;
 mod keys;
 mod options;
 mod publish;
+mod restore;
 mod scheduled;
 mod scripts;
 mod sets;

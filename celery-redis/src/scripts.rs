@@ -21,6 +21,7 @@ pub(crate) const ACK: Lua = Lua::new(include_str!("scripts/ack.lua"));
 pub(crate) const PUT_BACK: Lua = Lua::new(include_str!("scripts/put_back.lua"));
 pub(crate) const DEFER: Lua = Lua::new(include_str!("scripts/defer.lua"));
 pub(crate) const RESTORE: Lua = Lua::new(include_str!("scripts/restore.lua"));
+pub(crate) const RESTORE_ONE: Lua = Lua::new(include_str!("scripts/restore_one.lua"));
 pub(crate) const HEARTBEAT: Lua = Lua::new(include_str!("scripts/heartbeat.lua"));
 pub(crate) const RENEW: Lua = Lua::new(include_str!("scripts/renew.lua"));
 pub(crate) const BIND: Lua = Lua::new(include_str!("scripts/bind.lua"));

@@ -12,5 +12,6 @@ mod delivery;
 mod fanout;
 mod layout;
 mod python;
+mod restore;
 mod results;
 mod server;

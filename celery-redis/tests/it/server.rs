@@ -80,9 +80,14 @@ impl Space {
     pub(crate) async fn with(options: Value) -> Self {
         let prefix = prefix();
         let broker = Self::another(&prefix, options).await;
+        Self::at(&prefix, broker).await
+    }
+
+    /// A namespace that is there already.
+    pub(crate) async fn at(prefix: &str, broker: Arc<dyn Broker>) -> Self {
         let client = redis::Client::open(url().expose()).unwrap();
         let raw = client.get_multiplexed_async_connection().await.unwrap();
-        Self { prefix, broker, raw }
+        Self { prefix: prefix.to_owned(), broker, raw }
     }
 
     /// Another process, as far as Redis can tell, in the namespace.
