@@ -3,7 +3,7 @@
 use std::{process::Command, sync::Mutex};
 
 use celery::prelude::*;
-use peers::Space;
+use peers::{Ledger, Space};
 
 /// The process in which the app was built.
 #[derive(Clone)]
@@ -57,7 +57,21 @@ fn die(how: String) {
     end(&how);
 }
 
-/// The same, with hooks that log in which process they are called.
+/// Writes down that it has begun, and ends its worker.
+#[shared_task(name = "fleet.kill_worker", acks_late)]
+async fn kill_worker(number: u64, how: String, #[state] ledger: Ledger) {
+    ledger.begins(number).await;
+    end(&how);
+}
+
+/// The same, to a child of its worker.
+#[shared_task(name = "fleet.kill_child", acks_late, isolate, reject_on_worker_lost)]
+async fn kill_child(number: u64, how: String, #[state] ledger: Ledger) {
+    ledger.begins(number).await;
+    end(&how);
+}
+
+/// Ends its process, with hooks that log in which process they are called.
 #[shared_task(name = "fleet.die_watched", before_start = begins, on_failure = fails, time_limit = 2)]
 fn die_watched(how: String) {
     match how.as_str() {

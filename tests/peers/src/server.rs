@@ -27,6 +27,18 @@ impl Server {
     /// # Panics
     /// When it does not: `cargo xtask test` installs `redis-server` where it is missing.
     pub async fn start() -> Self {
+        Self::start_with(&["appendonly yes", "appendfsync always"]).await
+    }
+
+    /// The same, which writes nothing to a file, and has lost all when it was killed.
+    ///
+    /// # Panics
+    /// When it does not answer.
+    pub async fn in_memory() -> Self {
+        Self::start_with(&["appendonly no"]).await
+    }
+
+    async fn start_with(more: &[&str]) -> Self {
         let folder = tempfile::tempdir().expect("the folder for temporary files is writable");
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.expect("a free port");
         let port = listener.local_addr().expect("it is bound").port();
@@ -37,11 +49,10 @@ impl Server {
             &format!("port {port}"),
             &format!("dir {:?}", server.folder.path()),
             "save \"\"",
-            "appendonly yes",
-            "appendfsync always",
             "enable-debug-command yes",
         ];
-        fs::write(server.file(), lines.join("\n")).expect("the folder is new");
+        fs::write(server.file(), [&lines[..], more].concat().join("\n"))
+            .expect("the folder is new");
         server.resume().await;
         server
     }

@@ -7,7 +7,7 @@ use deadpool_redis::redis::{
     AsyncConnectionConfig, Client, FromRedisValue, aio::MultiplexedConnection, cmd,
 };
 use serde_json::{Map, Value, json};
-use tokio::time::timeout;
+use tokio::time::{Instant, interval, timeout};
 use uuid::Uuid;
 
 use crate::Proxy;
@@ -159,6 +159,26 @@ impl Space {
         let entered: Option<(String, String)> =
             self.redis("BLPOP", &[&format!("{{}}entered:{gate}"), "40"]).await;
         entered.unwrap_or_else(|| panic!("no task came to the gate {gate}")).1
+    }
+
+    /// Waits until nothing is left in the list.
+    ///
+    /// # Panics
+    /// When it becomes no shorter.
+    pub async fn runs_out(&self, list: &str) {
+        let mut connection = self.connect().await;
+        let mut looks = interval(Duration::from_millis(20));
+        let key = format!("{}{list}", self.prefix);
+        let (mut shortest, mut since) = (u64::MAX, Instant::now());
+        while shortest > 0 {
+            looks.tick().await;
+            let left: u64 =
+                cmd("LLEN").arg(&key).query_async(&mut connection).await.expect("it is a list");
+            if left < shortest {
+                (shortest, since) = (left, Instant::now());
+            }
+            assert!(since.elapsed() < LIMIT, "{list} keeps {left} entries");
+        }
     }
 
     /// Takes that many entries from the list, waiting for each.

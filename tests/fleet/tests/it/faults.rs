@@ -2,12 +2,17 @@
 //!
 //! Each prints what it counted. They are small here; `cargo xtask soak` runs them at their full size.
 
+mod answers;
+mod frozen;
 mod killed;
 mod load;
 mod long;
+mod memory;
 mod outages;
 
-use std::env;
+use std::{env, future::pending, time::Duration};
+
+use tokio::time::timeout;
 
 /// The size of a scenario: the first in the tests, the second where `CELERY_SOAK` is set.
 pub(crate) fn size<T>(small: T, large: T) -> T {
@@ -28,4 +33,9 @@ pub(crate) fn report(scenario: &str, counts: &[(&str, u64)]) {
     let counts: Vec<String> =
         counts.iter().map(|(name, count)| format!("{name} {count}")).collect();
     println!("{scenario}: {}", counts.join(", "));
+}
+
+/// Lets a fault last for so long. Nothing waits for it to be over.
+pub(crate) async fn last(time: Duration) {
+    let _ = timeout(time, pending::<()>()).await;
 }

@@ -9,8 +9,10 @@ use super::{
 };
 
 /// In seconds.
-const VISIBILITY_TIMEOUT: u64 = 1;
-const THRICE: u64 = 3 * VISIBILITY_TIMEOUT * 1000;
+const VISIBILITY_TIMEOUT: f64 = 1.0;
+
+/// In milliseconds.
+const THRICE: u64 = 3000;
 
 /// A namespace in which Python looks for what is overdue as often as it can.
 fn space() -> Space {

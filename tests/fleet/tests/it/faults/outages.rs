@@ -1,11 +1,12 @@
 //! Servers and networks that fail under load, and workers that nobody restarts.
 
-use std::{future::pending, time::Duration};
+use std::time::Duration;
 
 use peers::{Ledger, Proxy, Runs, Server, Space, Towards};
-use tokio::time::{Instant, timeout};
+use tokio::time::Instant;
 
 use super::{
+    last,
     load::{Books, Member, send},
     report, seed, size,
 };
@@ -52,12 +53,12 @@ impl Fault {
         match self {
             Self::ServerKilled => {
                 server.kill();
-                pass(lasts).await;
+                last(lasts).await;
                 server.resume().await;
             }
             Self::ServerStopped => {
                 server.stop().await;
-                pass(lasts).await;
+                last(lasts).await;
                 server.resume().await;
             }
             Self::ClientsKilled(kind) => {
@@ -65,7 +66,7 @@ impl Fault {
             }
             Self::ClientsPaused => {
                 server.command::<()>(&["CLIENT", "PAUSE", &milliseconds, "ALL"]).await;
-                pass(lasts).await;
+                last(lasts).await;
             }
             Self::ServerSleeps => {
                 let seconds = lasts.as_secs_f64().to_string();
@@ -74,32 +75,27 @@ impl Fault {
             Self::Cut => proxy.cut(),
             Self::Refused => {
                 proxy.refuse();
-                pass(lasts).await;
+                last(lasts).await;
             }
             Self::Stalled(towards) => {
                 proxy.stall(towards);
-                pass(lasts).await;
+                last(lasts).await;
             }
             Self::Delayed(towards) => {
                 proxy.delay(towards, lasts / 10);
-                pass(lasts).await;
+                last(lasts).await;
             }
             Self::Truncated => {
                 proxy.truncate();
-                pass(lasts).await;
+                last(lasts).await;
             }
             Self::Swallowed => {
                 proxy.swallow("EVALSHA", 3);
-                pass(lasts).await;
+                last(lasts).await;
             }
         }
         proxy.heal();
     }
-}
-
-/// For so long the fault lasts; nothing waits for it.
-async fn pass(time: Duration) {
-    let _ = timeout(time, pending::<()>()).await;
 }
 
 /// One that acknowledges late, and one that acknowledges early.
