@@ -20,7 +20,7 @@ pub use celery_core::{
     app::{Builder, Celery},
     config::Config,
     context::Context,
-    error::Error,
+    error::{Error, Unsent},
     exception::Exception,
     installed_apps,
     registry::InstalledApps,

@@ -7,6 +7,7 @@ mod current;
 mod origin;
 mod overrides;
 mod processes;
+pub(crate) mod publish;
 pub(crate) mod report;
 pub(crate) mod send;
 mod store;

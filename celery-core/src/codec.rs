@@ -283,7 +283,7 @@ fn raw(body: &[u8], encoding: &str) -> Result<Value, DecodeError> {
 }
 
 /// Whether arrays and objects are nested deeper than `limit`, found without going deeper than that.
-fn deeper_than(value: &Value, limit: usize) -> bool {
+pub(crate) fn deeper_than(value: &Value, limit: usize) -> bool {
     let inner = |it: &Value| limit == 0 || deeper_than(it, limit - 1);
     match value {
         Value::Array(items) => limit == 0 || items.iter().any(inner),

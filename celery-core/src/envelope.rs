@@ -12,7 +12,7 @@ mod tests;
 
 use bytes::Bytes;
 
-use crate::message::{Malformed, Message};
+use crate::message::{DeliveryInfo, Malformed, Message, Properties};
 
 /// How the body is put into the envelope.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -61,7 +61,27 @@ impl BodyEncoding {
 /// assert_eq!(envelope::from_json(&json).unwrap(), message);
 /// ```
 pub fn to_json(message: &Message, encoding: BodyEncoding) -> Vec<u8> {
-    write::envelope(message, encoding).into_bytes()
+    let Properties {
+        delivery_info: DeliveryInfo { exchange, routing_key, .. }, delivery_tag, ..
+    } = &message.properties;
+    write::envelope(message, Postmark { exchange, routing_key, delivery_tag }, encoding)
+        .into_bytes()
+}
+
+/// What a broker fills in of a message that it sends on its way.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Postmark<'a> {
+    /// The exchange that it was published to; empty for the anonymous one.
+    pub exchange: &'a str,
+    /// The routing key that it was published with.
+    pub routing_key: &'a str,
+    /// The identity of this copy.
+    pub delivery_tag: &'a str,
+}
+
+/// Writes the message as [`to_json`] does, with the mark in place of what the message itself says there.
+pub fn posted(message: &Message, mark: Postmark<'_>, encoding: BodyEncoding) -> Vec<u8> {
+    write::envelope(message, mark, encoding).into_bytes()
 }
 
 /// Reads a message as kombu, or anyone who imitates it, wrote it.

@@ -66,6 +66,25 @@ pub enum Error {
     /// A call that cannot be made.
     #[error("{0}")]
     Call(String),
+    /// Some of the tasks that were to be sent together were not sent, as far as is known.
+    #[error(transparent)]
+    Unsent(Box<Unsent>),
+}
+
+/// How far [`Celery::send_all`](crate::app::Celery::send_all) came.
+#[derive(Clone, Debug, thiserror::Error)]
+#[error(
+    "could not send all tasks: {} were sent, and of {} it is not known whether they were",
+    .sent.len(),
+    .unsure.len()
+)]
+pub struct Unsent {
+    /// The ids of the tasks that were sent: the first of those that were given.
+    pub sent: Vec<String>,
+    /// The ids of the tasks behind them that were on their way, and may have been sent. What follows them was not.
+    pub unsure: Vec<String>,
+    /// Why it did not go on.
+    pub source: Error,
 }
 
 impl Error {

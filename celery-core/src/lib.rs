@@ -8,6 +8,7 @@ pub mod value;
 pub mod codec;
 pub mod repr;
 pub mod date;
+pub mod ids;
 pub mod message;
 pub mod envelope;
 pub mod protocol;

@@ -30,6 +30,7 @@ use crate::{
     fanout::RedisSubscription,
     keys::Keys,
     options::BrokerOptions,
+    publish::post::Post,
     scheduled::scheduled,
     scripts::{BIND, SWEEP_BINDINGS},
 };
@@ -45,6 +46,7 @@ pub struct RedisBroker {
     known: Mutex<HashMap<String, Queue>>,
     /// Opened by the first consumer.
     books: Mutex<Option<Arc<Books>>>,
+    outbox: Post,
 }
 
 impl fmt::Debug for RedisBroker {
@@ -67,6 +69,7 @@ impl RedisBroker {
             options: Arc::new(options),
             known: Mutex::default(),
             books: Mutex::default(),
+            outbox: Post::default(),
         })
     }
 
@@ -81,6 +84,10 @@ impl RedisBroker {
 
     pub(crate) fn options(&self) -> &BrokerOptions {
         &self.options
+    }
+
+    pub(crate) fn outbox(&self) -> &Post {
+        &self.outbox
     }
 
     fn known(&self) -> MutexGuard<'_, HashMap<String, Queue>> {

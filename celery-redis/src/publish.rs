@@ -1,51 +1,48 @@
 //! Puts messages into queues and onto channels.
 //!
-//! A batch is one round trip. So are batches that are published at the same time, since they share a connection that
-//! writes what is there and matches the replies.
+//! A batch is one round trip, and what goes into one list is one command. Whoever publishes while others do shares
+//! their round trip (see [`post`]).
+
+pub(crate) mod mail;
+pub(crate) mod post;
 
 use std::collections::{HashMap, HashSet};
 
 use celery_core::{
     broker::{BrokerError, ExchangeKind, Publication, Queue},
-    envelope,
+    envelope::{self, Postmark},
+    ids,
 };
-use deadpool_redis::redis::{Pipeline, cmd, pipe};
-use uuid::Uuid;
+use deadpool_redis::redis::{cmd, pipe};
 
+use self::mail::Mail;
 use crate::broker::RedisBroker;
+
+/// The bindings of exchanges, by their names.
+type Tables = HashMap<String, Vec<String>>;
 
 impl RedisBroker {
     pub(crate) async fn publish_batch(&self, batch: &[Publication]) -> Result<(), BrokerError> {
         self.declare_targets(batch).await?;
         let tables = self.tables(batch).await?;
-        let mut pipeline = pipe();
-        let mut unroutable = None;
-        for publication in batch {
-            if let Err(error) = self.push(publication, &tables, &mut pipeline) {
-                unroutable = Some(error);
-                break;
-            }
+        let mut mail = Mail::default();
+        let written = batch.iter().try_for_each(|it| self.write(it, &tables, &mut mail));
+        // What comes before one that reaches no queue is published.
+        if !mail.is_empty() {
+            self.post(mail).await?;
         }
-        if !pipeline.is_empty() {
-            self.link().ask_all::<()>(&pipeline).await?;
-        }
-        match unroutable {
-            Some(error) => Err(error),
-            None => Ok(()),
-        }
+        written
     }
 
     /// The first message to a queue makes the queue known, as Celery's publishers do.
     async fn declare_targets(&self, batch: &[Publication]) -> Result<(), BrokerError> {
-        let anonymous = batch
-            .iter()
-            .filter(|it| it.exchange.name.is_empty() && it.exchange.kind != ExchangeKind::Fanout);
-        let names: HashSet<&str> = anonymous.map(|it| it.routing_key.as_str()).collect();
         let mut pipeline = pipe();
-        let mut new = Vec::new();
-        for name in names {
-            if !self.declared(name) {
-                let queue = Queue::named(name);
+        let mut new: Vec<Queue> = Vec::new();
+        for Publication { exchange, routing_key, .. } in batch {
+            let named = exchange.name.is_empty() && exchange.kind != ExchangeKind::Fanout;
+            let fresh = || new.iter().all(|queue| queue.name != *routing_key);
+            if named && !self.declared(routing_key) && fresh() {
+                let queue = Queue::named(routing_key);
                 self.bind(&queue, &mut pipeline);
                 new.push(queue);
             }
@@ -58,10 +55,7 @@ impl RedisBroker {
     }
 
     /// The bindings of the named exchanges in the batch.
-    async fn tables(
-        &self,
-        batch: &[Publication],
-    ) -> Result<HashMap<String, Vec<String>>, BrokerError> {
+    async fn tables(&self, batch: &[Publication]) -> Result<Tables, BrokerError> {
         let named = batch
             .iter()
             .filter(|it| !it.exchange.name.is_empty() && it.exchange.kind != ExchangeKind::Fanout);
@@ -79,56 +73,52 @@ impl RedisBroker {
         Ok(names.into_iter().map(str::to_owned).zip(tables).collect())
     }
 
-    fn push(
+    /// Writes an envelope for each place that the message goes to.
+    fn write(
         &self,
         publication: &Publication,
-        tables: &HashMap<String, Vec<String>>,
-        pipeline: &mut Pipeline,
+        tables: &Tables,
+        mail: &mut Mail,
     ) -> Result<(), BrokerError> {
         let Publication { exchange, routing_key, message } = publication;
         let keys = &self.options().keys;
-        let mut message = message.clone();
-        message.properties.delivery_info.exchange.clone_from(&exchange.name);
-        message.properties.delivery_info.routing_key.clone_from(routing_key);
-        let mut copy = || {
-            message.properties.delivery_tag = Uuid::new_v4().to_string();
-            envelope::to_json(&message, self.options().body_encoding)
+        let copy = || {
+            let mut tag = [0; uuid::fmt::Hyphenated::LENGTH];
+            let delivery_tag = ids::random().hyphenated().encode_lower(&mut tag);
+            let mark = Postmark { exchange: &exchange.name, routing_key, delivery_tag };
+            envelope::posted(message, mark, self.options().body_encoding)
         };
-        let priority = publication.message.properties.priority.unwrap_or(0);
+        let priority = message.properties.priority.unwrap_or(0);
         if exchange.kind == ExchangeKind::Fanout {
-            pipeline
-                .cmd("PUBLISH")
-                .arg(keys.channel(&exchange.name, routing_key))
-                .arg(copy())
-                .ignore();
+            mail.tell(keys.channel(&exchange.name, routing_key), copy());
             return Ok(());
         }
-        let mut queues: Vec<&str> = match tables.get(&exchange.name) {
-            None => vec![routing_key],
-            Some(table) => {
-                let bound = table
-                    .iter()
-                    .filter_map(|binding| keys.bound(binding, exchange.kind, routing_key));
-                bound.collect::<HashSet<_>>().into_iter().collect()
+        let mut push = |queue: &str| {
+            mail.push(keys.list(queue, priority), copy());
+            if let Some(expires) = self.expires(queue) {
+                keys.lists(queue).for_each(|list| mail.expire(list, expires));
             }
         };
-        if queues.is_empty() {
-            match &self.options().deadletter_queue {
-                Some(queue) if exchange.kind == ExchangeKind::Direct => queues.push(queue),
-                _ => {
-                    let (exchange, routing_key) = (exchange.name.clone(), routing_key.clone());
-                    return Err(BrokerError::Unroutable { exchange, routing_key });
-                }
-            }
+        let Some(table) = tables.get(&exchange.name) else {
+            push(routing_key);
+            return Ok(());
+        };
+        let bound = table.iter().filter_map(|it| keys.bound(it, exchange.kind, routing_key));
+        // A queue that is bound twice gets one copy.
+        let queues: HashSet<&str> = bound.collect();
+        if !queues.is_empty() {
+            queues.into_iter().for_each(push);
+            return Ok(());
         }
-        for queue in queues {
-            pipeline.cmd("LPUSH").arg(keys.list(queue, priority)).arg(copy()).ignore();
-            if let Some(expires) = self.expires(queue) {
-                for list in keys.lists(queue) {
-                    pipeline.cmd("PEXPIRE").arg(list).arg(expires).ignore();
-                }
+        match &self.options().deadletter_queue {
+            Some(queue) if exchange.kind == ExchangeKind::Direct => {
+                push(queue);
+                Ok(())
             }
+            _ => Err(BrokerError::Unroutable {
+                exchange: exchange.name.clone(),
+                routing_key: routing_key.clone(),
+            }),
         }
-        Ok(())
     }
 }

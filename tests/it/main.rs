@@ -32,6 +32,7 @@ mod remote;
 mod retry;
 mod revoke;
 mod routing;
+mod send_all;
 mod services;
 mod shutdown;
 mod signals;

@@ -1,24 +1,24 @@
-//! Sending a task: from a signature to a published message.
+//! Sending a task: from a signature to a message.
+
+mod many;
 
 use std::{borrow::Cow, time::Duration};
 
 use jiff::{Timestamp, tz::TimeZone};
-use uuid::Uuid;
 
-use super::Celery;
+use super::{Celery, publish::Parcel};
 use crate::{
     arguments,
-    broker::{Broker, BrokerError, Exchange, Publication},
+    broker::Exchange,
     clock,
     codec::{Compression, Serializer},
     context::Context,
     date,
     error::Error,
-    message::Message,
+    ids,
     options::Options,
     protocol::{Embed, RetryChanges, TaskHeaders, TaskMessage},
     repr,
-    signals::Publishing,
     signature::{CallOptions, Spec},
     task::{Retry, When},
     value::{Map, Value, number::seconds},
@@ -38,12 +38,14 @@ impl Celery {
     pub(crate) async fn send_noting(&self, spec: Spec) -> Result<Sent, Error> {
         let context = Context::current();
         let outgoing = self.prepare(spec, context.as_ref(), clock::now())?;
-        let id = outgoing.message.id.clone();
-        self.publish(&outgoing).await?;
+        let sent = outgoing.sent();
+        let mut parcel = Parcel::default();
+        self.pack(outgoing, &mut parcel)?;
+        self.publish(&parcel).await?;
         if let Some(context) = context {
-            context.add_children([result_tuple(&id)]);
+            context.add_children([result_tuple(&sent.id)]);
         }
-        Ok(Sent { id, ignored: outgoing.message.headers.ignore_result == Some(true) })
+        Ok(sent)
     }
 
     /// What a signature is as a message, where it goes, and how it is written.
@@ -60,7 +62,7 @@ impl Celery {
         let by_task = task_options.unwrap_or_default();
         let destination = self.destination(&task, &options, &by_task)?;
         let config = &self.inner.config.task;
-        let id = options.task_id.unwrap_or_else(|| Uuid::new_v4().to_string());
+        let id = options.task_id.unwrap_or_else(|| ids::random().to_string());
         let limits = self.repr_limits();
         let (shown_args, shown_kwargs) = arguments::shown(parameters, &args, &kwargs);
         // What a caller writes of arguments that are shown nowhere may show them.
@@ -246,90 +248,6 @@ impl Celery {
         }
     }
 
-    /// Publishes, and tries again upon a lost connection as `task_publish_retry_policy` says.
-    pub(crate) async fn publish(&self, outgoing: &Outgoing) -> Result<(), Error> {
-        let listeners = self.listeners();
-        if listeners.is_empty() {
-            return self.publish_as_it_is(outgoing).await;
-        }
-        let mut outgoing = outgoing.clone();
-        let Outgoing { message, exchange, routing_key, .. } = &mut outgoing;
-        let (id, task) = (message.id.clone(), message.task.clone());
-        listeners.tell("before_task_publish", |signals| {
-            signals.before_task_publish(&mut Publishing {
-                message: &mut *message,
-                exchange: &exchange.name,
-                routing_key: routing_key.as_str(),
-            });
-        });
-        // Somebody waits for the result under that id.
-        (message.id, message.task) = (id, task);
-        self.publish_as_it_is(&outgoing).await?;
-        let Outgoing { message, exchange, routing_key, .. } = &outgoing;
-        listeners.tell("after_task_publish", |signals| {
-            signals.after_task_publish(message, &exchange.name, routing_key);
-        });
-        Ok(())
-    }
-
-    async fn publish_as_it_is(&self, outgoing: &Outgoing) -> Result<(), Error> {
-        let batch = self.publications(outgoing)?;
-        let policy = &self.inner.config.task.publish_retry_policy;
-        let mut retries = 0;
-        let mut pause = policy.interval_start;
-        loop {
-            let error = match self.try_publish(&batch).await {
-                Ok(()) => return Ok(()),
-                Err(error) => error,
-            };
-            let lost = matches!(error, Error::Broker(BrokerError::ConnectionLost(_)));
-            let may_retry = self.inner.config.task.publish_retry
-                && policy.max_retries.is_none_or(|max| retries < max);
-            if !lost || !may_retry {
-                return Err(error);
-            }
-            tracing::warn!(
-                error = &error as &dyn std::error::Error,
-                ?pause,
-                "could not publish; trying again"
-            );
-            tokio::time::sleep(pause).await;
-            retries += 1;
-            pause = (pause + policy.interval_step).min(policy.interval_max);
-        }
-    }
-
-    /// The message, and behind it the event that tells of it, where the settings ask for one.
-    fn publications(&self, outgoing: &Outgoing) -> Result<Vec<Publication>, Error> {
-        let task = outgoing.publication()?;
-        if !self.inner.config.task.send_sent_event {
-            return Ok(vec![task]);
-        }
-        let Outgoing { message, queue, .. } = outgoing;
-        let headers = &message.headers;
-        let event = self.event("task-sent", |event| {
-            event
-                .add("uuid", &message.id)
-                .add("root_id", headers.root_id.as_deref())
-                .add("parent_id", headers.parent_id.as_deref())
-                .add("name", &message.task)
-                .add("args", headers.argsrepr.as_deref())
-                .add("kwargs", headers.kwargsrepr.as_deref())
-                .add("retries", headers.retries)
-                .add("eta", headers.eta.as_deref())
-                .add("expires", headers.expires.as_deref())
-                .add("queue", queue.as_deref())
-                .add("exchange", &task.exchange.name)
-                .add("routing_key", &task.routing_key);
-        })?;
-        Ok(vec![task, event])
-    }
-
-    async fn try_publish(&self, batch: &[Publication]) -> Result<(), Error> {
-        let broker: &dyn Broker = self.publisher().await?.as_ref();
-        Ok(broker.publish(batch).await?)
-    }
-
     /// Where a call goes: what the caller says, over what the task says, over its route, over the default queue.
     fn destination(
         &self,
@@ -412,13 +330,10 @@ pub(crate) struct Outgoing {
 }
 
 impl Outgoing {
-    fn publication(&self) -> Result<Publication, Error> {
-        let message: Message = self.message.encode(self.serializer, self.compression)?;
-        Ok(Publication {
-            exchange: self.exchange.clone(),
-            routing_key: self.routing_key.clone(),
-            message,
-        })
+    /// What its caller's handle is to know.
+    fn sent(&self) -> Sent {
+        let ignored = self.message.headers.ignore_result == Some(true);
+        Sent { id: self.message.id.clone(), ignored }
     }
 }
 

@@ -80,18 +80,20 @@ pub(crate) fn write_value(out: &mut String, value: &Value) {
             None => _ = write!(out, "{number}"),
         },
         Value::String(text) => write_str(out, text),
-        Value::Array(items) => {
-            out.push('[');
-            for (index, item) in items.iter().enumerate() {
-                if index > 0 {
-                    out.push_str(", ");
-                }
-                write_value(out, item);
-            }
-            out.push(']');
-        }
+        Value::Array(items) => write_items(out, items),
         Value::Object(map) => write_map(out, map),
     }
+}
+
+pub(crate) fn write_items(out: &mut String, items: &[Value]) {
+    out.push('[');
+    for (index, item) in items.iter().enumerate() {
+        if index > 0 {
+            out.push_str(", ");
+        }
+        write_value(out, item);
+    }
+    out.push(']');
 }
 
 pub(crate) fn write_map(out: &mut String, map: &Map) {

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 
-use super::BodyEncoding;
+use super::{BodyEncoding, Postmark};
 use crate::{
     codec::json,
     message::{DeliveryInfo, Message, Properties},
@@ -14,7 +14,7 @@ use crate::{
 /// About as much as headers and properties take.
 const AROUND_THE_BODY: usize = 1200;
 
-pub(super) fn envelope(message: &Message, encoding: BodyEncoding) -> String {
+pub(super) fn envelope(message: &Message, mark: Postmark<'_>, encoding: BodyEncoding) -> String {
     let text = match encoding {
         BodyEncoding::Utf8 => str::from_utf8(&message.body).ok(),
         BodyEncoding::Base64 => None,
@@ -38,6 +38,7 @@ pub(super) fn envelope(message: &Message, encoding: BodyEncoding) -> String {
         properties(
             out,
             &message.properties,
+            mark,
             if text.is_some() { BodyEncoding::Utf8 } else { BodyEncoding::Base64 },
         )
     });
@@ -45,7 +46,12 @@ pub(super) fn envelope(message: &Message, encoding: BodyEncoding) -> String {
     object.end()
 }
 
-fn properties(out: String, properties: &Properties, encoding: BodyEncoding) -> String {
+fn properties(
+    out: String,
+    properties: &Properties,
+    mark: Postmark<'_>,
+    encoding: BodyEncoding,
+) -> String {
     let mut object = Object::new(out);
     object.text("correlation_id", properties.correlation_id.as_deref());
     object.text("reply_to", properties.reply_to.as_deref());
@@ -53,17 +59,17 @@ fn properties(out: String, properties: &Properties, encoding: BodyEncoding) -> S
     object.extra(&properties.extra);
     object.integer("delivery_mode", properties.delivery_mode.map(i64::from));
     object.text("expiration", properties.expiration.as_deref());
-    object.object("delivery_info", |out| delivery_info(out, &properties.delivery_info));
+    object.object("delivery_info", |out| delivery_info(out, &properties.delivery_info, mark));
     object.integer("priority", properties.priority);
     object.text("body_encoding", Some(encoding.name()));
-    object.text("delivery_tag", Some(&properties.delivery_tag));
+    object.text("delivery_tag", Some(mark.delivery_tag));
     object.end()
 }
 
-fn delivery_info(out: String, info: &DeliveryInfo) -> String {
+fn delivery_info(out: String, info: &DeliveryInfo, mark: Postmark<'_>) -> String {
     let mut object = Object::new(out);
-    object.text("exchange", Some(&info.exchange));
-    object.text("routing_key", Some(&info.routing_key));
+    object.text("exchange", Some(mark.exchange));
+    object.text("routing_key", Some(mark.routing_key));
     if info.redelivered {
         object.key("redelivered");
         object.out.push_str("true");

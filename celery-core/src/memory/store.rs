@@ -7,7 +7,6 @@ use std::{
 
 use jiff::Timestamp;
 use tokio::sync::{Notify, mpsc::UnboundedSender};
-use uuid::Uuid;
 
 use super::{
     lock,
@@ -21,6 +20,7 @@ use crate::{
     clock,
     envelope::{self, BodyEncoding},
     expiring::ExpiringSet,
+    ids,
     message::Message,
 };
 
@@ -309,7 +309,7 @@ fn copy(message: &Message, exchange: &str, routing_key: &str) -> Message {
     routing_key.clone_into(&mut info.routing_key);
     info.redelivered = false;
     info.delivery_count = 0;
-    copy.properties.delivery_tag = Uuid::new_v4().to_string();
+    copy.properties.delivery_tag = ids::random().to_string();
     copy
 }
 

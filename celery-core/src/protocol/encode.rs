@@ -1,8 +1,10 @@
 //! Writing a task message, in version 2.
 
+use bytes::Bytes;
+
 use super::{Embed, TaskHeaders, TaskMessage};
 use crate::{
-    codec::{Compression, EncodeError, Serializer},
+    codec::{Compression, EncodeError, MAX_DEPTH, Serializer, deeper_than, json},
     message::{Message, Properties},
     value::{Map, Value},
 };
@@ -21,38 +23,109 @@ impl TaskMessage {
         serializer: Serializer,
         compression: Option<Compression>,
     ) -> Result<Message, EncodeError> {
-        let body = Value::Array(vec![
-            Value::Array(self.args.clone()),
-            Value::Object(self.kwargs.clone()),
-            Value::Object(embed(&self.embed)),
-        ]);
-        let mut body = serializer.encode(&body)?;
+        let body = self.body(serializer)?;
+        Ok(self.clone().around(body, serializer, compression))
+    }
+
+    /// As [`encode`](Self::encode), of a message that is not needed any more: nothing of it is copied.
+    ///
+    /// # Errors
+    ///
+    /// As for `encode`.
+    pub fn into_message(
+        self,
+        serializer: Serializer,
+        compression: Option<Compression>,
+    ) -> Result<Message, EncodeError> {
+        let body = self.body(serializer)?;
+        Ok(self.around(body, serializer, compression))
+    }
+
+    /// The arguments and what is embedded, serialized.
+    fn body(&self, serializer: Serializer) -> Result<Bytes, EncodeError> {
+        match serializer {
+            Serializer::Json => self.body_in_json(),
+            other => other.encode(&Value::Array(vec![
+                Value::Array(self.args.clone()),
+                Value::Object(self.kwargs.clone()),
+                Value::Object(embed(&self.embed)),
+            ])),
+        }
+    }
+
+    /// What `Serializer::Json` would write, without a copy of the arguments to write it from.
+    fn body_in_json(&self) -> Result<Bytes, EncodeError> {
+        let Embed { callbacks, errbacks, chain, chord, extra } = &self.embed;
+        let lists = [callbacks, errbacks, chain];
+        let mut inner =
+            self.args.iter().chain(self.kwargs.values()).chain(chord).chain(extra.values());
+        let mut deep = inner.any(|it| deeper_than(it, MAX_DEPTH - 2));
+        deep |= lists.into_iter().flatten().flatten().any(|it| deeper_than(it, MAX_DEPTH - 3));
+        if deep {
+            return Err(EncodeError::TooDeep);
+        }
+        let mut out = String::with_capacity(128);
+        out.push('[');
+        json::write_items(&mut out, &self.args);
+        out.push_str(", ");
+        json::write_map(&mut out, &self.kwargs);
+        // A field that is not known may be named like one that is, and replaces it then.
+        if extra.is_empty() {
+            for (key, list) in
+                ["{\"callbacks\": ", "\"errbacks\": ", "\"chain\": "].into_iter().zip(lists)
+            {
+                out.push_str(", ");
+                out.push_str(key);
+                match list {
+                    Some(list) => json::write_items(&mut out, list),
+                    None => out.push_str("null"),
+                }
+            }
+            out.push_str(", \"chord\": ");
+            json::write_value(&mut out, chord.as_ref().unwrap_or(&Value::Null));
+            out.push('}');
+        } else {
+            out.push_str(", ");
+            json::write_map(&mut out, &embed(&self.embed));
+        }
+        out.push(']');
+        Ok(out.into_bytes().into())
+    }
+
+    fn around(
+        mut self,
+        mut body: Bytes,
+        serializer: Serializer,
+        compression: Option<Compression>,
+    ) -> Message {
+        let properties = Properties {
+            correlation_id: Some(self.correlation_id.take().unwrap_or_else(|| self.id.clone())),
+            reply_to: self.reply_to.take(),
+            expiration: self.expiration.take(),
+            delivery_mode: Some(self.delivery_mode.unwrap_or(2)),
+            delivery_info: std::mem::take(&mut self.delivery_info),
+            priority: Some(self.priority.unwrap_or(0)),
+            delivery_tag: String::new(),
+            extra: std::mem::take(&mut self.extra_properties),
+        };
         let mut headers = headers(self);
         if let Some(compression) = compression {
             body = compression.compress(&body).into();
             headers.insert("compression".to_owned(), compression.mime().into());
         }
-        Ok(Message {
+        Message {
             body,
             content_type: Some(serializer.content_type().to_owned()),
             content_encoding: Some(serializer.content_encoding().to_owned()),
             headers,
-            properties: Properties {
-                correlation_id: Some(self.correlation_id.as_ref().unwrap_or(&self.id).clone()),
-                reply_to: self.reply_to.clone(),
-                expiration: self.expiration.clone(),
-                delivery_mode: Some(self.delivery_mode.unwrap_or(2)),
-                delivery_info: self.delivery_info.clone(),
-                priority: Some(self.priority.unwrap_or(0)),
-                delivery_tag: String::new(),
-                extra: self.extra_properties.clone(),
-            },
+            properties,
             extra: Map::new(),
-        })
+        }
     }
 }
 
-fn headers(message: &TaskMessage) -> Map {
+fn headers(message: TaskMessage) -> Map {
+    let TaskMessage { id, task, headers, extra_headers, .. } = message;
     let TaskHeaders {
         lang,
         shadow,
@@ -71,31 +144,31 @@ fn headers(message: &TaskMessage) -> Map {
         replaced_task_nesting,
         stamped_headers,
         stamps,
-    } = &message.headers;
-    let mut map = Map::with_capacity(19 + message.extra_headers.len() + 1);
+    } = headers;
+    let mut map = Map::with_capacity(19 + extra_headers.len() + 1);
     let mut put = |key: &str, value: Value| map.insert(key.to_owned(), value);
-    put("lang", lang.as_deref().unwrap_or("py").into());
-    put("task", message.task.as_str().into());
-    put("id", message.id.as_str().into());
-    put("shadow", shadow.as_deref().into());
-    put("eta", eta.as_deref().into());
-    put("expires", expires.as_deref().into());
-    put("group", group.as_deref().into());
-    put("group_index", (*group_index).into());
-    put("retries", (*retries).into());
-    put("timelimit", Value::Array(vec![hard.clone().into(), soft.clone().into()]));
-    put("root_id", root_id.as_deref().unwrap_or(&message.id).into());
-    put("parent_id", parent_id.as_deref().into());
-    put("argsrepr", argsrepr.as_deref().into());
-    put("kwargsrepr", kwargsrepr.as_deref().into());
-    put("origin", origin.as_deref().into());
-    put("ignore_result", (*ignore_result).into());
-    put("replaced_task_nesting", (*replaced_task_nesting).into());
-    put("stamped_headers", stamped_headers.clone().map_or(Value::Null, Value::Array));
-    put("stamps", Value::Object(stamps.clone()));
+    put("lang", lang.unwrap_or_else(|| "py".to_owned()).into());
+    put("task", task.into());
+    put("id", id.as_str().into());
+    put("shadow", shadow.into());
+    put("eta", eta.into());
+    put("expires", expires.into());
+    put("group", group.into());
+    put("group_index", group_index.into());
+    put("retries", retries.into());
+    put("timelimit", Value::Array(vec![hard.into(), soft.into()]));
+    put("root_id", root_id.unwrap_or(id).into());
+    put("parent_id", parent_id.into());
+    put("argsrepr", argsrepr.into());
+    put("kwargsrepr", kwargsrepr.into());
+    put("origin", origin.into());
+    put("ignore_result", ignore_result.into());
+    put("replaced_task_nesting", replaced_task_nesting.into());
+    put("stamped_headers", stamped_headers.map_or(Value::Null, Value::Array));
+    put("stamps", Value::Object(stamps));
     // As in Celery, one that is named like a standard header replaces it.
-    for (key, value) in &message.extra_headers {
-        put(key, value.clone());
+    for (key, value) in extra_headers {
+        map.insert(key, value);
     }
     map
 }

@@ -1,7 +1,5 @@
 //! What follows a task: callbacks and the rest of a chain upon success, error callbacks upon failure.
 
-use uuid::Uuid;
-
 use crate::{
     app::{
         Celery,
@@ -10,6 +8,7 @@ use crate::{
     clock,
     context::Context,
     exception::Exception,
+    ids,
     protocol::TaskMessage,
     signature::Spec,
     value::Value,
@@ -98,7 +97,7 @@ impl Follows {
         if specs.is_empty() {
             return;
         }
-        let group = Uuid::new_v4().to_string();
+        let group = ids::random().to_string();
         let members = self.children.len();
         for (index, mut spec) in specs.into_iter().enumerate() {
             spec.options.group_id = Some(group.clone());

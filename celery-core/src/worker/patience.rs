@@ -6,7 +6,7 @@ use tokio::time::sleep;
 
 use super::node::Node;
 use crate::{
-    app::send::Outgoing,
+    app::{publish::Parcel, send::Outgoing},
     backend::BackendError,
     broker::BrokerError,
     context::Context,
@@ -54,7 +54,12 @@ impl Node {
     /// Publishes a message.
     pub(super) async fn publish(&self, outgoing: &Outgoing) -> Result<(), Undone> {
         let app = &self.app;
-        self.persist("publish a task", &outgoing.message.id, || app.publish(outgoing)).await
+        let attempt = || async move {
+            let mut parcel = Parcel::default();
+            app.pack(outgoing.clone(), &mut parcel)?;
+            app.publish(&parcel).await
+        };
+        self.persist("publish a task", &outgoing.message.id, attempt).await
     }
 
     async fn store_meta(&self, meta: &TaskMeta) -> Result<(), Undone> {

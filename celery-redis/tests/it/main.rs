@@ -11,6 +11,7 @@ mod connections;
 mod delivery;
 mod fanout;
 mod layout;
+mod publishing;
 mod python;
 mod restore;
 mod results;

@@ -15,6 +15,7 @@ const GROUPS: [(&str, &[&str]); 4] = [
             "codec",
             "repr",
             "date",
+            "ids",
             "message",
             "envelope",
             "protocol",
