@@ -121,10 +121,10 @@ impl Celery {
     /// # Errors
     /// [`Error::Broker`] when no broker can be reached.
     pub async fn publisher(&self) -> Result<&Arc<dyn Broker>, Error> {
-        let urls = self.inner.config.broker.write_urls();
-        if urls == self.broker_urls() {
+        if self.publishes_where_it_consumes() {
             return self.broker().await;
         }
+        let urls = self.inner.config.broker.write_urls();
         let connect = || self.connect_first(urls);
         Ok(self.inner.publisher.get_or_try_init(connect).await?)
     }

@@ -15,7 +15,19 @@ pub(crate) struct Parcel {
     told: Vec<Outgoing>,
 }
 
+impl Parcel {
+    /// The id of the first task in it.
+    pub(crate) fn first_id(&self) -> Option<&str> {
+        self.batch.first()?.message.headers.get("id")?.as_str()
+    }
+}
+
 impl Celery {
+    /// Whether messages go to the broker that they come from.
+    pub(crate) fn publishes_where_it_consumes(&self) -> bool {
+        self.inner.config.broker.write_urls() == self.broker_urls()
+    }
+
     /// Writes a message, and behind it the event that tells of it, where the settings ask for one.
     ///
     /// # Errors

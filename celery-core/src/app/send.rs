@@ -330,6 +330,11 @@ pub(crate) struct Outgoing {
 }
 
 impl Outgoing {
+    /// Whether it goes into the queue that its routing key names, which needs no binding.
+    pub(crate) fn goes_to_a_queue(&self) -> bool {
+        self.exchange.name.is_empty()
+    }
+
     /// What its caller's handle is to know.
     fn sent(&self) -> Sent {
         let ignored = self.message.headers.ignore_result == Some(true);

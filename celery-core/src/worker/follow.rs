@@ -1,5 +1,7 @@
 //! What follows a task: callbacks and the rest of a chain upon success, error callbacks upon failure.
 
+use std::collections::VecDeque;
+
 use crate::{
     app::{
         Celery,
@@ -24,13 +26,37 @@ pub(super) struct Follows {
     pub(super) goes_on: bool,
     /// Why the chain does not go on, although it should.
     pub(super) broken: Option<Exception>,
+    /// The results that are known already, of which the next ones are made.
+    known: VecDeque<Value>,
 }
 
 /// The callbacks and the next step of the chain, with the result of the task.
 pub(super) fn after_success(app: &Celery, context: &Context, result: &Value) -> Follows {
+    successors(app, context, result, VecDeque::new())
+}
+
+/// As [`after_success`], of a task that has these children already: what follows has the ids that it was to have.
+pub(super) fn again(
+    app: &Celery,
+    context: &Context,
+    result: &Value,
+    children: &[Value],
+) -> Follows {
+    let follows = after_success(app, context, result);
+    let first = children.len().checked_sub(follows.children.len());
+    let known = first.map_or(&[][..], |first| &children[first..]);
+    // The last children are those that follow, unless somebody else stored the result.
+    let alike = |(a, b): (&Value, &Value)| members(a).map(Vec::len) == members(b).map(Vec::len);
+    if known.is_empty() || !known.iter().zip(&follows.children).all(alike) {
+        return follows;
+    }
+    successors(app, context, result, known.iter().cloned().collect())
+}
+
+fn successors(app: &Celery, context: &Context, result: &Value, known: VecDeque<Value>) -> Follows {
     let embed = &context.request().embed;
     let with_result = |spec: Spec| spec.with_result(result.clone());
-    let mut follows = Follows::default();
+    let mut follows = Follows { known, ..Follows::default() };
     let callbacks = read(context, embed.callbacks.as_deref().unwrap_or_default());
     follows.send_all(app, context, callbacks.into_iter().map(with_result).collect());
     if let Some((next, rest)) = embed.chain.as_deref().and_then(<[Value]>::split_last) {
@@ -97,7 +123,12 @@ impl Follows {
         if specs.is_empty() {
             return;
         }
-        let group = ids::random().to_string();
+        let known = self.known.pop_front();
+        let group = known.as_ref().and_then(id).map(str::to_owned);
+        let group = group.unwrap_or_else(|| ids::random().to_string());
+        for member in known.as_ref().and_then(members).into_iter().flatten().rev() {
+            self.known.push_front(member.clone());
+        }
         let members = self.children.len();
         for (index, mut spec) in specs.into_iter().enumerate() {
             spec.options.group_id = Some(group.clone());
@@ -108,8 +139,11 @@ impl Follows {
         self.children.push(serde_json::json!([[group, null], members]));
     }
 
-    fn send(&mut self, app: &Celery, context: &Context, spec: Spec) {
+    fn send(&mut self, app: &Celery, context: &Context, mut spec: Spec) {
         let task = spec.task.clone();
+        if let Some(known) = self.known.pop_front().as_ref().and_then(id) {
+            spec.options.task_id = Some(known.to_owned());
+        }
         match app.prepare(spec, Some(context), clock::now()) {
             Ok(outgoing) => {
                 self.children.push(result_tuple(&outgoing.message.id));
@@ -123,6 +157,16 @@ impl Follows {
             ),
         }
     }
+}
+
+/// The id in a result tuple.
+fn id(tuple: &Value) -> Option<&str> {
+    tuple.get(0)?.get(0)?.as_str()
+}
+
+/// The members of the group in a result tuple, if it is one.
+fn members(tuple: &Value) -> Option<&Vec<Value>> {
+    tuple.get(1)?.as_array()
 }
 
 /// The signatures, without those that cannot be read, which are told of.

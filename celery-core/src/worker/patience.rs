@@ -4,11 +4,11 @@ use std::time::Duration;
 
 use tokio::time::sleep;
 
-use super::node::Node;
+use super::{node::Node, settle::Stopped};
 use crate::{
     app::{publish::Parcel, send::Outgoing},
     backend::BackendError,
-    broker::BrokerError,
+    broker::{Broker, BrokerError, Delivery, Settlement},
     context::Context,
     error::Error,
     protocol::TaskMessage,
@@ -51,15 +51,57 @@ impl Node {
         self.store_meta(&TaskMeta { traceback, children: Some(Vec::new()), ..meta }).await
     }
 
+    /// Writes a message that is to be published.
+    pub(super) fn pack(&self, outgoing: Outgoing, parcel: &mut Parcel) -> Result<(), Error> {
+        let id = outgoing.message.id.clone();
+        self.app.pack(outgoing, parcel).inspect_err(|error| {
+            tracing::error!(
+                id,
+                error = error as &dyn std::error::Error,
+                "could not write a message"
+            );
+        })
+    }
+
     /// Publishes a message.
-    pub(super) async fn publish(&self, outgoing: &Outgoing) -> Result<(), Undone> {
-        let app = &self.app;
-        let attempt = || async move {
-            let mut parcel = Parcel::default();
-            app.pack(outgoing.clone(), &mut parcel)?;
-            app.publish(&parcel).await
+    pub(super) async fn publish(&self, outgoing: Outgoing) -> Result<(), Undone> {
+        let mut parcel = Parcel::default();
+        self.pack(outgoing, &mut parcel).map_err(Undone::Failed)?;
+        self.publish_all(&parcel).await
+    }
+
+    /// Publishes messages.
+    pub(super) async fn publish_all(&self, parcel: &Parcel) -> Result<(), Undone> {
+        let Some(id) = parcel.first_id() else { return Ok(()) };
+        self.persist("publish a task", id, || self.app.publish(parcel)).await
+    }
+
+    /// Publishes messages and settles the delivery, in one step where the broker has one. Where that fails neither is done,
+    /// as far as is known, and the task is delivered again.
+    pub(super) async fn publish_and_settle(
+        &self,
+        delivery: Delivery,
+        how: Settlement,
+        parcel: &Parcel,
+    ) -> Result<(), Stopped> {
+        let done = async {
+            let broker: &dyn Broker = self.app.broker().await?.as_ref();
+            Ok::<_, Error>(delivery.settle_and_publish(how, broker, &parcel.batch).await?)
         };
-        self.persist("publish a task", &outgoing.message.id, attempt).await
+        match done.await {
+            Ok(()) => {
+                self.app.tell_published(parcel);
+                Ok(())
+            }
+            Err(error) => {
+                tracing::error!(
+                    id = parcel.first_id(),
+                    error = &error as &dyn std::error::Error,
+                    "could not publish what follows a task and settle its message, which will be delivered again"
+                );
+                Err(Stopped)
+            }
+        }
     }
 
     async fn store_meta(&self, meta: &TaskMeta) -> Result<(), Undone> {

@@ -1,7 +1,7 @@
 //! The life of one delivery, top to bottom: receive, admit, execute, verdict, settle.
 //!
-//! Settling has one order, always: store the result, publish what follows, acknowledge. With `acks_late` a crash anywhere
-//! before the last step brings the delivery back. Without, which is Celery's default, the acknowledgement is moved to just
+//! Settling has one order, always: store the result, publish what follows, acknowledge. With `acks_late` the last two are one
+//! step where the broker has one, and a crash anywhere before brings the delivery back. Without, which is Celery's default, the acknowledgement is moved to just
 //! before the task is run, and a crash during the run loses the task.
 
 use std::{error::Error as StdError, pin::Pin, sync::Arc, time::Duration};
@@ -17,7 +17,7 @@ use super::{
     rates::Permit,
     refuse::{refuse, refuse_unregistered, revoke},
     requests::Hold,
-    settle::carry_out,
+    settle::{already_done, carry_out},
     slots::Slot,
     verdict::WhenLost,
 };
@@ -30,7 +30,7 @@ use crate::{
     protocol::TaskMessage,
     registry::Registration,
     signals::Unreadable,
-    state::State,
+    state::{State, TaskMeta},
 };
 
 /// A boxed piece of work that outlives the loop it was begun in.
@@ -139,11 +139,10 @@ impl Request {
         let rules = Rules::new(&node, &task.options, &message);
         if rules.skips_successful
             && message.delivery_info.redelivered
-            && has_succeeded(&node, &message.id).await
+            && let Some(meta) = success(&node, &message.id).await
         {
-            node.tell(&message, &Moment::AlreadyDone);
-            settle(delivery, Settlement::Ack).await;
-            return;
+            let context = Context::new(node.app.clone(), message, node.hostname.clone());
+            return already_done(&node, &context, &meta, delivery).await;
         }
         // Before the acknowledgement: a task for which there is no place is not lost.
         let Ok(place) = node.pool.place(&task, slot).await else {
@@ -179,10 +178,7 @@ impl Request {
         }
         let how = (rules.limits, rules.when_lost);
         let traced = place.run(&node, &task, &context, &hold, how).await;
-        let settlement = carry_out(&node, &context, rules, traced).await;
-        if let Some(delivery) = late {
-            settle(delivery, settlement).await;
-        }
+        carry_out(&node, &context, rules, traced, late).await;
     }
 
     /// Gives the delivery back, as if it had not been taken.
@@ -275,9 +271,10 @@ fn admission(node: &Node, message: &TaskMessage) -> Admission {
     admit(candidate, clock::now())
 }
 
-async fn has_succeeded(node: &Node, id: &str) -> bool {
-    let Ok(backend) = node.app.backend().await else { return false };
-    matches!(backend.get(id).await, Ok(Some(meta)) if meta.state == State::Success)
+/// What is stored of the task, if it succeeded.
+async fn success(node: &Node, id: &str) -> Option<TaskMeta> {
+    let meta = node.app.backend().await.ok()?.get(id).await.ok().flatten()?;
+    (meta.state == State::Success).then_some(meta)
 }
 
 /// Says whether it succeeded.

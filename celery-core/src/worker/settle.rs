@@ -1,71 +1,97 @@
-//! Carries out a verdict: stores the result, publishes what follows, tells of it, and says how a late delivery is to be
-//! settled.
+//! Carries out a verdict: stores the result, publishes what follows and settles a late delivery, and tells of it.
+//!
+//! What follows is published in the step in which the delivery is settled, where the broker has such a step. A crash at
+//! any moment then finds both done, or neither: the task comes again, and what follows it is published once.
 
 use std::time::Duration;
 
 use super::{
-    follow,
+    follow::{self, Follows},
     moment::Moment,
     node::Node,
     patience::Undone,
-    request::Rules,
+    request::{Rules, settle},
     revoked::Revocation,
     trace::Traced,
     verdict::{Again, Cancellation, Cause, Verdict},
 };
 use crate::{
-    app::send::result_tuple,
-    broker::Settlement,
+    app::{publish::Parcel, send::result_tuple},
+    broker::{Delivery, Settlement},
     context::Context,
+    error::Error,
     exception::{Exception, with_sources},
     protocol::TaskMessage,
     repr,
-    state::State,
+    state::{State, TaskMeta},
     task::Failure,
     value::Value,
 };
 
-/// Stores the result, publishes what follows, and says how a late delivery is to be settled.
+/// Stores the result, publishes what follows, and settles the delivery of a late task.
 pub(super) async fn carry_out(
     node: &Node,
     context: &Context,
     rules: Rules,
     traced: Traced,
-) -> Settlement {
+    mut late: Option<Delivery>,
+) {
+    let settlement = ending(node, context, rules, traced, &mut late).await;
+    if let Some(delivery) = late {
+        settle(delivery, settlement.unwrap_or(Settlement::HandBack)).await;
+    }
+}
+
+/// Does all of it, but for settling a delivery that is left: it says how.
+async fn ending(
+    node: &Node,
+    context: &Context,
+    rules: Rules,
+    traced: Traced,
+    late: &mut Option<Delivery>,
+) -> Result<Settlement, Stopped> {
     let message = context.request();
     match traced.verdict {
-        Verdict::Succeed(value) => succeed(node, context, rules, value, traced.runtime)
-            .await
-            .unwrap_or(Settlement::HandBack),
-        Verdict::Fail(failure, cause) => {
-            fail(node, context, rules, failure, cause).await.unwrap_or(Settlement::HandBack)
-        }
-        Verdict::Retry(again) => {
-            try_again(node, context, rules, *again).await.unwrap_or(Settlement::HandBack)
-        }
+        Verdict::Succeed(value) => succeed(node, context, rules, value, traced.runtime, late).await,
+        Verdict::Fail(failure, cause) => fail(node, context, rules, failure, cause, late).await,
+        Verdict::Retry(again) => try_again(node, context, rules, *again, late).await,
         Verdict::Ignore => {
             node.tell(message, &Moment::Ignored);
-            Settlement::Ack
+            Ok(Settlement::Ack)
         }
         Verdict::Reject(reject) => {
             node.tell(message, &Moment::Rejected { reject: &reject, late: rules.acks_late });
             if reject.requeue {
-                return Settlement::Requeue;
+                return Ok(Settlement::Requeue);
             }
             let mut exception = Exception::new("Reject", "celery.exceptions", reject.reason);
             exception.exc_message.push(false.into());
-            let stored = if rules.stores_errors {
-                let children = context.children();
-                node.store(context, State::Failure, exception.to_value(), None, children).await
-            } else {
-                Ok(())
-            };
-            go_on(stored).map_or(Settlement::HandBack, |()| Settlement::Reject)
+            if rules.stores_errors {
+                let (result, children) = (exception.to_value(), context.children());
+                go_on(node.store(context, State::Failure, result, None, children).await)?;
+            }
+            Ok(Settlement::Reject)
         }
-        Verdict::HandBack(why) => cancel(node, context, rules, why).await,
-        Verdict::Revoke(signal) => {
-            revoke(node, context, rules, signal).await.unwrap_or(Settlement::HandBack)
-        }
+        Verdict::HandBack(why) => Ok(cancel(node, context, rules, why).await),
+        Verdict::Revoke(signal) => revoke(node, context, rules, signal).await,
+    }
+}
+
+/// A task that succeeded is delivered again, and is not run again: what follows it was not published, or its delivery
+/// would be settled.
+pub(super) async fn already_done(
+    node: &Node,
+    context: &Context,
+    meta: &TaskMeta,
+    delivery: Delivery,
+) {
+    node.tell(context.request(), &Moment::AlreadyDone);
+    let children = meta.children.as_deref().unwrap_or_default();
+    let follows = follow::again(&node.app, context, &meta.result, children);
+    let mut late = Some(delivery);
+    let sent = send_on(node, context, follows, &Settlement::Ack, Rest::Store, &mut late).await;
+    if let Some(delivery) = late {
+        settle(delivery, sent.map_or(Settlement::HandBack, |()| Settlement::Ack)).await;
     }
 }
 
@@ -88,6 +114,7 @@ async fn succeed(
     rules: Rules,
     value: Value,
     runtime: Duration,
+    late: &mut Option<Delivery>,
 ) -> Result<Settlement, Stopped> {
     let shown = repr::value(&value, &node.result_limits(context.request()));
     let mut follows = follow::after_success(&node.app, context, &value);
@@ -96,25 +123,73 @@ async fn succeed(
         let children = context.children();
         go_on(node.store(context, State::Success, value, None, children).await)?;
     }
-    let last = follows.outgoing.len();
-    for (number, outgoing) in (1..).zip(&follows.outgoing) {
-        let published = node.publish(outgoing).await;
-        if let Err(Undone::Failed(error)) = &published
-            && follows.goes_on
-            && number == last
-        {
-            follows.broken = Some(follow::broken(with_sources(error)));
-        }
-        go_on(published)?;
-    }
-    if let Some(exception) = follows.broken
-        && rules.stores_errors
-    {
-        store_rest(node, context.request(), State::Failure, &exception, None).await?;
-    }
+    let rest = if rules.stores_errors { Rest::Store } else { Rest::Leave };
+    send_on(node, context, follows, &Settlement::Ack, rest, late).await?;
     // Who is told of it finds the result.
     node.tell(context.request(), &Moment::Succeeded { result: &shown, runtime });
     Ok(Settlement::Ack)
+}
+
+/// What becomes of the steps of a chain that does not go on.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Rest {
+    /// They fail.
+    Store,
+    /// Nothing is stored of them.
+    Leave,
+}
+
+/// Publishes what follows, and settles a late delivery in the same step where that can be done: then there is none left.
+async fn send_on(
+    node: &Node,
+    context: &Context,
+    follows: Follows,
+    how: &Settlement,
+    rest: Rest,
+    late: &mut Option<Delivery>,
+) -> Result<(), Stopped> {
+    let Follows { outgoing, goes_on, mut broken, .. } = follows;
+    let last = outgoing.len();
+    let chain = |number: usize, error: &Error| {
+        (goes_on && number == last).then(|| follow::broken(with_sources(error)))
+    };
+    let mut parcel = Parcel::default();
+    let mut apart = Vec::new();
+    for (number, outgoing) in (1..).zip(outgoing) {
+        if !outgoing.goes_to_a_queue() {
+            // Whether it reaches any is seen when it is published, and must not keep back the others.
+            apart.push((number, outgoing));
+        } else if let Err(error) = node.pack(outgoing, &mut parcel) {
+            broken = broken.or_else(|| chain(number, &error));
+        }
+    }
+    for (number, outgoing) in apart {
+        let published = node.publish(outgoing).await;
+        if let Err(Undone::Failed(error)) = &published {
+            broken = broken.or_else(|| chain(number, error));
+        }
+        go_on(published)?;
+    }
+    let in_one_step = node.app.publishes_where_it_consumes();
+    if late.is_none() || !in_one_step {
+        let published = node.publish_all(&parcel).await;
+        if let Err(Undone::Failed(error)) = &published {
+            broken = broken.or_else(|| chain(last, error));
+        }
+        go_on(published)?;
+    }
+    if let Some(exception) = broken
+        && rest == Rest::Store
+    {
+        store_rest(node, context.request(), State::Failure, &exception, None).await?;
+    }
+    if in_one_step
+        && !parcel.batch.is_empty()
+        && let Some(delivery) = late.take()
+    {
+        return node.publish_and_settle(delivery, how.clone(), &parcel).await;
+    }
+    Ok(())
 }
 
 async fn fail(
@@ -123,6 +198,7 @@ async fn fail(
     rules: Rules,
     failure: Failure,
     cause: Cause,
+    late: &mut Option<Delivery>,
 ) -> Result<Settlement, Stopped> {
     let message = context.request();
     // A task that was stopped has no place of which a traceback could tell.
@@ -135,11 +211,6 @@ async fn fail(
         go_on(node.store(context, state.clone(), exception.to_value(), trace, children).await)?;
         store_rest(node, message, state, exception, traceback.as_deref()).await?;
     }
-    for outgoing in follow::after_failure(&node.app, context).outgoing {
-        go_on(node.publish(&outgoing).await)?;
-    }
-    let (trace, expected) = (traceback.as_deref(), cause == Cause::Expected);
-    node.tell(message, &Moment::Failed { exception, traceback: trace, expected });
     let settlement = match cause {
         Cause::Error | Cause::Expected | Cause::WorkerLost if !rules.acks_on_failure => {
             Settlement::Reject
@@ -147,6 +218,10 @@ async fn fail(
         Cause::TimeLimit if !rules.acks_on_timeout => Settlement::Requeue,
         Cause::Error | Cause::Expected | Cause::TimeLimit | Cause::WorkerLost => Settlement::Ack,
     };
+    let errbacks = follow::after_failure(&node.app, context);
+    send_on(node, context, errbacks, &settlement, Rest::Leave, late).await?;
+    let (trace, expected) = (traceback.as_deref(), cause == Cause::Expected);
+    node.tell(message, &Moment::Failed { exception, traceback: trace, expected });
     if rules.acks_late && settlement != Settlement::Ack {
         let requeue = settlement == Settlement::Requeue;
         node.tell(message, &Moment::TurnedDown { requeue });
@@ -189,6 +264,7 @@ async fn try_again(
     context: &Context,
     rules: Rules,
     again: Again,
+    late: &mut Option<Delivery>,
 ) -> Result<Settlement, Stopped> {
     let message = context.request();
     let Again { eta, cause, changes } = again;
@@ -200,13 +276,24 @@ async fn try_again(
         let result = cause.as_ref().map_or(Value::Null, |cause| cause.exception.to_value());
         go_on(node.store(context, State::Retry, result, traceback.clone(), children).await)?;
     }
-    let published = node.publish(&outgoing).await;
+    let in_one_step = node.app.publishes_where_it_consumes() && outgoing.goes_to_a_queue();
+    let mut parcel = Parcel::default();
+    let published = match node.pack(outgoing, &mut parcel) {
+        Err(error) => Err(Undone::Failed(error)),
+        Ok(()) => match late.take_if(|_| in_one_step) {
+            Some(delivery) => {
+                node.publish_and_settle(delivery, Settlement::Ack, &parcel).await?;
+                Ok(())
+            }
+            None => node.publish_all(&parcel).await,
+        },
+    };
     if let Err(Undone::Failed(error)) = published {
         // Nobody will run it again, so who waits for it is told.
         let reason = format!("could not publish the retry: {}", with_sources(&error));
         let mut exception = Exception::new("Reject", "celery.exceptions", reason);
         exception.exc_message.push(false.into());
-        return fail(node, context, rules, Failure::new(exception), Cause::Error).await;
+        return fail(node, context, rules, Failure::new(exception), Cause::Error, late).await;
     }
     go_on(published)?;
     let (cause, traceback) = (cause.as_ref(), traceback.as_deref());
