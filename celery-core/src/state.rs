@@ -1,8 +1,11 @@
 //! The states of a task, and the document that a result backend keeps of it.
 
-use std::{convert::Infallible, fmt, str::FromStr};
+use std::{convert::Infallible, fmt, iter, str::FromStr};
+
+use bytes::Bytes;
 
 use crate::{
+    codec::{EncodeError, MAX_DEPTH, Serializer, deeper_than, json},
     exception::Exception,
     value::{Map, Value},
 };
@@ -196,6 +199,49 @@ impl TaskMeta {
         Value::Object(map)
     }
 
+    /// The document as bytes: what [`to_value`](Self::to_value) is when it is serialized.
+    ///
+    /// # Errors
+    /// [`EncodeError`] when the serializer cannot express it.
+    pub fn encode(&self, serializer: Serializer) -> Result<Bytes, EncodeError> {
+        // A field that is not known may replace one that is.
+        if serializer != Serializer::Json || !self.extra.is_empty() || self.extended.is_some() {
+            return serializer.encode(&self.to_value());
+        }
+        let mut inner = iter::once(&self.result).chain(self.children.iter().flatten());
+        if inner.any(|it| deeper_than(it, MAX_DEPTH - 2)) {
+            // It is seldom so deep: whether it is too deep is for the serializer to say.
+            return serializer.encode(&self.to_value());
+        }
+        let mut out = String::with_capacity(256);
+        let text = |out: &mut String, key: &str, text: Option<&str>| {
+            out.push_str(key);
+            match text {
+                Some(text) => json::write_str(out, text),
+                None => out.push_str("null"),
+            }
+        };
+        text(&mut out, "{\"status\": ", Some(self.state.as_str()));
+        out.push_str(", \"result\": ");
+        json::write_value(&mut out, &self.result);
+        text(&mut out, ", \"traceback\": ", self.traceback.as_deref());
+        out.push_str(", \"children\": ");
+        match &self.children {
+            Some(children) => json::write_items(&mut out, children),
+            None => out.push_str("null"),
+        }
+        text(&mut out, ", \"date_done\": ", self.date_done.as_deref());
+        if let Some(group) = &self.group_id {
+            text(&mut out, ", \"group_id\": ", Some(group));
+        }
+        if let Some(parent) = &self.parent_id {
+            text(&mut out, ", \"parent_id\": ", Some(parent));
+        }
+        text(&mut out, ", \"task_id\": ", Some(&self.task_id));
+        out.push('}');
+        Ok(out.into_bytes().into())
+    }
+
     /// Reads the document of whichever version wrote it.
     ///
     /// # Errors
@@ -251,3 +297,39 @@ impl ExtendedMeta {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("what is stored under the task's id is not a result: {0}")]
 pub struct BadMeta(&'static str);
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_document_is_written_as_its_value_is() {
+        let plain = TaskMeta::new("an-id", State::Success, json!({ "x": ["é", 1.0, null] }));
+        let full = TaskMeta {
+            traceback: Some("Traceback\n".to_owned()),
+            children: Some(vec![json!([["b", null], null])]),
+            date_done: Some("2030-01-02T03:04:05+00:00".to_owned()),
+            group_id: Some("g".to_owned()),
+            parent_id: Some("p".to_owned()),
+            ..plain.clone()
+        };
+        let more = TaskMeta { extra: Map::from_iter([("x".to_owned(), json!(1))]), ..full.clone() };
+        let extended = TaskMeta { extended: Some(ExtendedMeta::default()), ..full.clone() };
+        for meta in [plain, full, more, extended] {
+            for serializer in [Serializer::Json, Serializer::Msgpack, Serializer::Yaml] {
+                let expected = serializer.encode(&meta.to_value()).unwrap();
+                assert_eq!(meta.encode(serializer).unwrap(), expected, "{meta:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_result_that_is_too_deep_is_refused() {
+        let nested = |depth| (0..depth).fold(json!(1), |inner, _| json!([inner]));
+        let meta = |depth| TaskMeta::new("an-id", State::Success, nested(depth));
+        assert!(meta(MAX_DEPTH - 1).encode(Serializer::Json).is_ok());
+        assert!(meta(MAX_DEPTH).encode(Serializer::Json).is_err());
+    }
+}

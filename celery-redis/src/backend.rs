@@ -1,10 +1,12 @@
 //! The result backend: one key for each task, which is the name of the channel that tells of it too.
 
 mod document;
+mod store;
 
-use std::{fmt, time::Duration};
+use std::{fmt, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
+use bytes::Bytes;
 use celery_core::{
     backend::{Backend, BackendError},
     config::{Config, ServerUrl},
@@ -12,9 +14,12 @@ use celery_core::{
 };
 use deadpool_redis::redis::{self, cmd};
 
-use self::document::Documents;
+use self::{
+    document::Documents,
+    store::{Outcome, Stored},
+};
 use crate::{
-    address::Address, connection::Link, options::BackendOptions, scripts::STORE, waiting::Waiting,
+    address::Address, connection::Link, gather::Gather, options::BackendOptions, waiting::Waiting,
 };
 
 /// A result backend on a Redis server.
@@ -24,6 +29,7 @@ pub struct RedisBackend {
     documents: Documents,
     expires: Option<Duration>,
     failure_expires: Option<Duration>,
+    storing: Gather<Stored>,
     waiting: Waiting,
 }
 
@@ -44,6 +50,7 @@ impl RedisBackend {
         let options = BackendOptions::read(config, &address.query)?;
         let link = Link::new(address, options.link)?;
         Ok(Self {
+            storing: Gather::default(),
             waiting: Waiting::new(link.clone()),
             link,
             prefix: options.prefix,
@@ -57,40 +64,28 @@ impl RedisBackend {
         format!("{}celery-task-meta-{task_id}", self.prefix)
     }
 
-    /// Stores in one step, and again over a fresh connection when one is lost: storing twice does no harm.
+    /// Stores, and again over a fresh connection when one is lost: storing twice does no harm.
     async fn store_document(
         &self,
-        key: &str,
-        document: &[u8],
+        key: Arc<str>,
+        document: Bytes,
         lifetime: u64,
     ) -> Result<(), BackendError> {
-        let mut seen: Vec<u8> = Vec::new();
+        let mut seen = Vec::new();
         let mut patience = self.link.patience();
         loop {
-            let outcome = async {
-                let mut connection = self.link.shared().await?;
-                let mut script = STORE.key(key);
-                let outcome = script
-                    .arg(document)
-                    .arg(lifetime)
-                    .arg(&seen)
-                    .invoke_async(&mut connection)
-                    .await;
-                self.link.seen::<redis::Value>(outcome)
-            };
-            match outcome.await {
-                // What is there cannot be told apart by a script: compressed, or not JSON.
-                Ok(redis::Value::BulkString(there)) => {
-                    if self
-                        .documents
-                        .read("", &there)
-                        .is_ok_and(|meta| meta.state == State::Success)
-                    {
+            let (key, document) = (Arc::clone(&key), document.clone());
+            let stored = Stored { key, document, lifetime, seen: std::mem::take(&mut seen) };
+            match self.storing.ask(&self.link, stored).await {
+                Ok(Outcome::Done) => return Ok(()),
+                // It cannot be told apart by a script: compressed, or not JSON.
+                Ok(Outcome::There(there)) => {
+                    let meta = self.documents.read("", &there);
+                    if meta.is_ok_and(|meta| meta.state == State::Success) {
                         return Ok(());
                     }
                     seen = there;
                 }
-                Ok(_) => return Ok(()),
                 Err(fault) => patience.wait(fault).await?,
             }
         }
@@ -104,7 +99,7 @@ impl Backend for RedisBackend {
         let lifetime =
             if meta.state == State::Failure { self.failure_expires } else { self.expires };
         let lifetime = lifetime.map_or(0, |it| u64::try_from(it.as_millis()).unwrap_or(u64::MAX));
-        self.store_document(&self.key(&meta.task_id), &document, lifetime).await
+        self.store_document(self.key(&meta.task_id).into(), document, lifetime).await
     }
 
     async fn get(&self, task_id: &str) -> Result<Option<TaskMeta>, BackendError> {

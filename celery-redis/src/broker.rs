@@ -28,9 +28,10 @@ use crate::{
     consumer::RedisConsumer,
     error::{BadOption, Fault},
     fanout::RedisSubscription,
+    gather::Gather,
     keys::Keys,
     options::BrokerOptions,
-    publish::post::Post,
+    publish::mail::Mail,
     scheduled::scheduled,
     scripts::{BIND, SWEEP_BINDINGS},
 };
@@ -46,7 +47,7 @@ pub struct RedisBroker {
     known: Mutex<HashMap<String, Queue>>,
     /// Opened by the first consumer.
     books: Mutex<Option<Arc<Books>>>,
-    outbox: Post,
+    outbox: Gather<Mail>,
 }
 
 impl fmt::Debug for RedisBroker {
@@ -69,7 +70,7 @@ impl RedisBroker {
             options: Arc::new(options),
             known: Mutex::default(),
             books: Mutex::default(),
-            outbox: Post::default(),
+            outbox: Gather::default(),
         })
     }
 
@@ -86,7 +87,8 @@ impl RedisBroker {
         &self.options
     }
 
-    pub(crate) fn outbox(&self) -> &Post {
+    /// Where those who publish meet.
+    pub(crate) fn outbox(&self) -> &Gather<Mail> {
         &self.outbox
     }
 

@@ -31,6 +31,7 @@ mod entry;
 mod error;
 mod fanout;
 mod flusher;
+mod gather;
 mod keeper;
 mod keys;
 mod options;

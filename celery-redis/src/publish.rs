@@ -1,10 +1,10 @@
 //! Puts messages into queues and onto channels.
 //!
 //! A batch is one round trip, and what goes into one list is one command. Whoever publishes while others do shares
-//! their round trip (see [`post`]).
+//! their round trip (see [`gather`](crate::gather)).
 
 pub(crate) mod mail;
-pub(crate) mod post;
+mod post;
 
 use std::collections::{HashMap, HashSet};
 
@@ -29,7 +29,7 @@ impl RedisBroker {
         let written = batch.iter().try_for_each(|it| self.write(it, &tables, &mut mail));
         // What comes before one that reaches no queue is published.
         if !mail.is_empty() {
-            self.post(mail).await?;
+            self.outbox().ask(self.link(), mail).await?;
         }
         written
     }

@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 
+use bytes::Bytes;
 use celery_core::{
     backend::BackendError,
     codec::{AcceptContent, Compression, Serializer},
@@ -36,13 +37,13 @@ impl Documents {
         })
     }
 
-    pub(super) fn write(&self, meta: &TaskMeta) -> Result<Vec<u8>, BackendError> {
-        let document = self.serializer.encode(&meta.to_value()).map_err(BackendError::codec)?;
+    pub(super) fn write(&self, meta: &TaskMeta) -> Result<Bytes, BackendError> {
+        let document = meta.encode(self.serializer).map_err(BackendError::codec)?;
         Ok(match self.compression {
-            None => document.to_vec(),
+            None => document,
             Some(compression) => {
                 let mime = compression.mime().as_bytes();
-                [FRAME, mime, b"\0", &compression.compress(&document)].concat()
+                [FRAME, mime, b"\0", &compression.compress(&document)].concat().into()
             }
         })
     }

@@ -1,25 +1,38 @@
--- Stores a result and tells who waits for it, unless a success is stored already.
+-- Stores results and tells who waits for them, except where a success is stored already.
 --
--- KEYS[1] the key of the result, which is the name of the channel too
--- ARGV[1] the document
--- ARGV[2] for how many milliseconds to keep it; 0 for ever
--- ARGV[3] what the caller has read there and may be overwritten; empty for nothing
+-- KEYS    the keys of the results, which are the names of the channels too
+-- ARGV    for each key:
+--         the document
+--         for how many milliseconds to keep it; 0 for ever
+--         what the caller has read there and may be overwritten; empty for nothing
 --
--- Returns 1 when it was stored, 0 when a success is kept, and what is there when that cannot be told.
-local there = redis.call('GET', KEYS[1])
-if there and there ~= ARGV[3] then
-    local status = string.match(there, '^{"status": "([^"\\]*)"')
-    if status == 'SUCCESS' then
-        return 0
+-- Returns for each key 1 when it was stored, 0 when a success is kept, what is there when that cannot be told, and a list
+-- with the error for a key that is of another type.
+local function store(key, document, lifetime, seen)
+    local there = redis.pcall('GET', key)
+    if type(there) == 'table' then
+        return { there.err }
     end
-    if not status then
-        return there
+    if there and there ~= seen then
+        local status = string.match(there, '^{"status": "([^"\\]*)"')
+        if status == 'SUCCESS' then
+            return 0
+        end
+        if not status then
+            return there
+        end
     end
+    if lifetime == '0' then
+        redis.call('SET', key, document)
+    else
+        redis.call('SET', key, document, 'PX', lifetime)
+    end
+    redis.call('PUBLISH', key, document)
+    return 1
 end
-if ARGV[2] == '0' then
-    redis.call('SET', KEYS[1], ARGV[1])
-else
-    redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])
+
+local answers = {}
+for i, key in ipairs(KEYS) do
+    answers[i] = store(key, ARGV[3 * i - 2], ARGV[3 * i - 1], ARGV[3 * i])
 end
-redis.call('PUBLISH', KEYS[1], ARGV[1])
-return 1
+return answers
