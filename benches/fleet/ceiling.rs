@@ -15,6 +15,7 @@ use crate::{
     Outcome,
     messages::{self, Message, Results},
     space::{QUEUE, Space},
+    tasks::{self, SLEEP},
 };
 
 /// The first word of the command line of the process that answers round trips.
@@ -245,6 +246,47 @@ pub(crate) async fn trips(space: &Space, messages: Vec<Message>) -> Outcome<Vec<
             took.push(began.elapsed().as_secs_f64() * 1e3);
         }
         Ok(took)
+    })
+    .await
+}
+
+/// Waits as that many tasks would, all at once; returns how many milliseconds that took.
+pub(crate) async fn sleeps(count: usize) -> Outcome<f64> {
+    let began = Instant::now();
+    let waiting: Vec<_> = (0..count).map(|_| tokio::spawn(tokio::time::sleep(SLEEP))).collect();
+    for waited in waiting {
+        waited.await?;
+    }
+    Ok(began.elapsed().as_secs_f64() * 1e3)
+}
+
+/// Computes what that many tasks would on that many threads; returns how many seconds that took.
+pub(crate) async fn burns(count: usize, threads: usize) -> Outcome<f64> {
+    let began = Instant::now();
+    let burn = move || (0..count / threads).for_each(|_| tasks::compute());
+    let burning: Vec<_> = (0..threads).map(|_| tokio::task::spawn_blocking(burn)).collect();
+    for burned in burning {
+        burned.await?;
+    }
+    Ok(began.elapsed().as_secs_f64())
+}
+
+/// Takes a message, stores a result and pushes the next one, that often; returns how many milliseconds that took.
+pub(crate) async fn chain(space: &Space, length: usize, message: &Message) -> Outcome<f64> {
+    let message = message.clone();
+    alone(space, move |space, mut redis| async move {
+        let queue = space.key(QUEUE);
+        messages::push(&mut redis, &queue, std::slice::from_ref(&message)).await?;
+        let began = Instant::now();
+        for number in 0..length {
+            cmd("BRPOP").arg(&queue).arg(0).query_async::<Value>(&mut redis).await?;
+            let (key, document) = stored(&space, &number.to_string());
+            let mut follow = pipe();
+            follow.add_command(set(&key, &document)).cmd("PUBLISH").arg(&key).arg(&document);
+            follow.cmd("LPUSH").arg(&queue).arg(&message.bytes);
+            follow.query_async::<Value>(&mut redis).await?;
+        }
+        Ok(began.elapsed().as_secs_f64() * 1e3)
     })
     .await
 }

@@ -65,7 +65,7 @@ pub(crate) async fn measure(space: &Space, table: &mut Table) -> Outcome<()> {
             table.note(*row, Side::Bare, bare(Books::Kombu, batch).await?);
         }
         let messages = messages::noops(space, results, COUNT_OF_PYTHON).await?;
-        if let Some(done) = python::drains(space, settings, &messages).await? {
+        if let Some(done) = python::drains(space, settings, python::PROCESSES, &messages).await? {
             table.note(row, Side::Python, done.rate());
             table.note(cpu, Side::Python, done.cpu_each());
         }

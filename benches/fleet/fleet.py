@@ -2,6 +2,7 @@
 
     fleet.py send COUNT    sends the task that does nothing; prints how many a second
     fleet.py trip COUNT    sends it and waits for its result, each time; prints the milliseconds that each took
+    fleet.py chain COUNT   sends a chain of it; prints the id of the last one
 """
 
 import json
@@ -11,7 +12,7 @@ import sys
 import threading
 import time
 
-from celery import Celery
+from celery import Celery, chain
 from celery.signals import worker_ready
 
 app = Celery("bench")
@@ -21,6 +22,25 @@ app.conf.update(json.loads(os.environ["BENCH_SETTINGS"]))
 @app.task(name="bench.noop")
 def noop():
     pass
+
+
+@app.task(name="bench.sleep")
+def sleep():
+    time.sleep(0.05)
+
+
+@app.task(name="bench.burn")
+def burn():
+    began = time.thread_time()
+    while time.thread_time() - began < 0.01:
+        pass
+
+
+@app.task(name="bench.due")
+def due(seconds):
+    late = (time.time() - seconds) * 1000
+    with open(os.environ["BENCH_LATENESS"], "a") as file:
+        file.write(f"{late:.3f}\n")
 
 
 @worker_ready.connect
@@ -52,6 +72,10 @@ def trip(count):
     return took
 
 
+def send_chain(count):
+    return chain(noop.si() for _ in range(count)).apply_async().id
+
+
 if __name__ == "__main__":
-    run = {"send": send, "trip": trip}[sys.argv[1]]
+    run = {"send": send, "trip": trip, "chain": send_chain}[sys.argv[1]]
     print(json.dumps(run(int(sys.argv[2]))))

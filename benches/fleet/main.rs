@@ -10,8 +10,12 @@
 
 mod arguments;
 mod ceiling;
+mod chain;
 mod drain;
 mod enqueue;
+mod eta;
+mod idle;
+mod load;
 mod messages;
 mod process;
 mod python;
@@ -70,6 +74,10 @@ async fn run(arguments: &Arguments) -> Outcome<Table> {
                 Section::Enqueue => enqueue::measure(&space, &mut table).await,
                 Section::Drain => drain::measure(&space, &mut table).await,
                 Section::Trip => trip::measure(&space, &mut table).await,
+                Section::Eta => eta::measure(&space, &mut table).await,
+                Section::Load => load::measure(&space, &mut table).await,
+                Section::Idle => idle::measure(&space, &mut table, arguments).await,
+                Section::Chain => chain::measure(&space, &mut table).await,
             };
             space.clear().await?;
             ended?;

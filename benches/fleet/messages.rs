@@ -34,7 +34,7 @@ impl Results {
     }
 }
 
-/// That many messages that call the task that does nothing.
+/// That many messages that call the task that does nothing. No worker may run, for it would take the one to copy.
 pub(crate) async fn noops(space: &Space, results: Results, count: usize) -> Outcome<Vec<Message>> {
     let app = space.app(&results.settings())?;
     Box::pin(app.scope(Noop::delay())).await?;

@@ -3,9 +3,9 @@
 
 use std::{process::Stdio, time::Duration};
 
-use deadpool_redis::redis::pipe;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
+use tempfile::NamedTempFile;
 use tokio::{
     io::{AsyncBufReadExt, BufReader},
     process::{Child, Command},
@@ -16,18 +16,23 @@ use crate::{
     Outcome,
     messages::{self, Message},
     process,
-    space::{QUEUE, Space},
+    space::{PAUSE, Space},
     worker::Done,
 };
 
 /// How long anything may take: much longer than it takes.
 const LIMIT: Duration = Duration::from_secs(600);
 
-/// How often the server is asked for what is left.
-const PAUSE: Duration = Duration::from_millis(5);
-
 /// Two processes, each given its next task only when it is free.
 pub(crate) const PROCESSES: &[&str] = &["-P", "prefork", "-c", "2", "-O", "fair"];
+
+/// What the task that computes takes of a core there.
+pub(crate) const BURN: Duration = Duration::from_millis(10);
+
+/// Sends a chain of the task that does nothing; returns the id of the last one.
+pub(crate) async fn sends_chain(space: &Space, length: usize) -> Outcome<Option<String>> {
+    client(space, "chain", length).await
+}
 
 /// How many messages a client sends in a second.
 pub(crate) async fn sends(space: &Space, count: usize) -> Outcome<Option<f64>> {
@@ -48,17 +53,19 @@ pub(crate) async fn trips(space: &Space, count: usize) -> Outcome<Option<Vec<f64
 pub(crate) async fn drains(
     space: &Space,
     settings: &Value,
+    pool: &[&str],
     messages: &[Message],
 ) -> Outcome<Option<Done>> {
+    if space.python.is_none() {
+        return Ok(None);
+    }
     messages::fill(space, messages).await?;
-    let Some(worker) = PythonWorker::start(space, settings, PROCESSES).await? else {
+    let Some(worker) = PythonWorker::start(space, settings, pool).await? else {
         return Ok(None);
     };
     let mut redis = space.connect().await?;
     let mut left = async || {
-        let mut pipeline = pipe();
-        pipeline.cmd("LLEN").arg(space.key(QUEUE)).cmd("HLEN").arg(space.key("unacked"));
-        let (waiting, held): (usize, usize) = pipeline.query_async(&mut redis).await?;
+        let (waiting, held) = space.counts(&mut redis).await?;
         Outcome::Ok(waiting + held)
     };
     // Its first steps are not counted.
@@ -66,10 +73,7 @@ pub(crate) async fn drains(
         tokio::time::sleep(PAUSE).await;
     }
     let (tasks, began, cpu) = (left().await?, Instant::now(), process::cpu_of_all(worker.id()?)?);
-    while left().await? > 0 {
-        tokio::time::sleep(PAUSE).await;
-    }
-    let seconds = began.elapsed().as_secs_f64();
+    let seconds = (space.drained().await? - began).as_secs_f64();
     let cpu = (process::cpu_of_all(worker.id()?)? - cpu).as_secs_f64();
     worker.stop().await?;
     Ok(Some(Done { tasks, seconds, cpu, lateness: vec![] }))
@@ -77,14 +81,22 @@ pub(crate) async fn drains(
 
 /// A worker that runs. It ends with its standard input.
 #[derive(Debug)]
-struct PythonWorker {
+pub(crate) struct PythonWorker {
     child: Child,
+    /// Where its tasks write how late they are.
+    lateness: NamedTempFile,
 }
 
 impl PythonWorker {
     /// Starts one, and waits until it is ready; none where Python is left out.
-    async fn start(space: &Space, settings: &Value, pool: &[&str]) -> Outcome<Option<Self>> {
+    pub(crate) async fn start(
+        space: &Space,
+        settings: &Value,
+        pool: &[&str],
+    ) -> Outcome<Option<Self>> {
         let Some(mut command) = python(space, settings) else { return Ok(None) };
+        let lateness = NamedTempFile::new()?;
+        command.env("BENCH_LATENESS", lateness.path());
         let words = ["-m", "celery", "-A", "fleet", "worker", "-l", "ERROR"];
         let mut child =
             command.args(words).args(pool).stdout(Stdio::piped()).stderr(Stdio::null()).spawn()?;
@@ -100,14 +112,20 @@ impl PythonWorker {
         timeout(LIMIT, ready).await??;
         // What else it says is not read, but must find somebody.
         tokio::spawn(async move { while let Ok(Some(_)) = lines.next_line().await {} });
-        Ok(Some(Self { child }))
+        Ok(Some(Self { child, lateness }))
     }
 
-    fn id(&self) -> Outcome<u32> {
+    pub(crate) fn id(&self) -> Outcome<u32> {
         Ok(self.child.id().ok_or("Python's worker has ended")?)
     }
 
-    async fn stop(mut self) -> Outcome<()> {
+    /// By how many milliseconds each task was late that told when it was due.
+    pub(crate) fn lateness(&self) -> Outcome<Vec<f64>> {
+        let lines = std::fs::read_to_string(self.lateness.path())?;
+        Ok(lines.lines().map(str::parse).collect::<Result<_, _>>()?)
+    }
+
+    pub(crate) async fn stop(mut self) -> Outcome<()> {
         drop(self.child.stdin.take());
         timeout(LIMIT, self.child.wait()).await??;
         Ok(())

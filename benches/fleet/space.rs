@@ -1,16 +1,23 @@
 //! A namespace on the server for one run of the benchmark, and what both sides are told of it.
 
-use std::env;
+use std::{env, time::Duration};
 
 use celery::Celery;
-use deadpool_redis::redis::{AsyncConnectionConfig, Client, aio::MultiplexedConnection, cmd};
+use deadpool_redis::redis::{AsyncConnectionConfig, Client, aio::MultiplexedConnection, cmd, pipe};
 use serde_json::{Value, json};
+use tokio::time::Instant;
 use uuid::Uuid;
 
 use crate::Outcome;
 
 /// The queue of all that is sent here.
 pub(crate) const QUEUE: &str = "bench";
+
+/// How often the server is asked for what is left.
+pub(crate) const PAUSE: Duration = Duration::from_millis(5);
+
+/// How often in a row nothing must be left.
+const LOOKS: u32 = 20;
 
 /// The server, and the keys that are ours there.
 #[derive(Clone, Debug)]
@@ -77,13 +84,60 @@ impl Space {
         format!("{}{name}", self.prefix)
     }
 
+    /// How many messages wait, and how many are in kombu's books.
+    pub(crate) async fn counts(
+        &self,
+        redis: &mut MultiplexedConnection,
+    ) -> Outcome<(usize, usize)> {
+        let mut pipeline = pipe();
+        pipeline.cmd("LLEN").arg(self.key(QUEUE)).cmd("HLEN").arg(self.key("unacked"));
+        Ok(pipeline.query_async(redis).await?)
+    }
+
+    /// Waits until all messages have been taken.
+    pub(crate) async fn fetched(&self) -> Outcome<()> {
+        let mut redis = self.connect().await?;
+        while self.counts(&mut redis).await?.0 > 0 {
+            tokio::time::sleep(PAUSE).await;
+        }
+        Ok(())
+    }
+
+    /// Waits until all messages have been taken, and none is in kombu's books; returns since when that is so. One that is
+    /// on its way from a queue into kombu's books is in neither, so that one look is not enough.
+    pub(crate) async fn drained(&self) -> Outcome<Instant> {
+        let mut redis = self.connect().await?;
+        let (mut since, mut looks) = (Instant::now(), 0);
+        while looks < LOOKS {
+            if self.counts(&mut redis).await? != (0, 0) {
+                looks = 0;
+            } else {
+                if looks == 0 {
+                    since = Instant::now();
+                }
+                looks += 1;
+            }
+            tokio::time::sleep(PAUSE).await;
+        }
+        Ok(since)
+    }
+
     /// Removes all that is here.
     pub(crate) async fn clear(&self) -> Outcome<()> {
+        self.remove("*").await
+    }
+
+    /// Removes the results.
+    pub(crate) async fn forget_results(&self) -> Outcome<()> {
+        self.remove("celery-task-meta-*").await
+    }
+
+    async fn remove(&self, pattern: &str) -> Outcome<()> {
         let mut redis = self.connect().await?;
         let mut cursor = 0_u64;
         loop {
             let mut scan = cmd("SCAN");
-            scan.arg(cursor).arg("MATCH").arg(self.key("*")).arg("COUNT").arg(10_000);
+            scan.arg(cursor).arg("MATCH").arg(self.key(pattern)).arg("COUNT").arg(10_000);
             let (next, keys): (u64, Vec<String>) = scan.query_async(&mut redis).await?;
             if !keys.is_empty() {
                 cmd("UNLINK").arg(keys).query_async::<()>(&mut redis).await?;

@@ -9,13 +9,15 @@ pub(crate) struct Row {
     pub(crate) unit: Unit,
 }
 
-/// In what it is measured. Rates are the better the greater they are, and everything else the smaller it is.
+/// In what it is measured. Rates and percents are the better the greater they are, and everything else the smaller it is.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) enum Unit {
     PerSecond,
     Milliseconds,
     /// Of the processors' time, for each task.
     Microseconds,
+    Mebibytes,
+    Percent,
 }
 
 /// Whose figure it is.
@@ -69,7 +71,8 @@ impl fmt::Display for Table {
             let shown = |figure: Option<f64>| figure.map_or(String::new(), |it| row.unit.show(it));
             let better = |than: Option<f64>| {
                 let (ours, other) = (ours?, than?);
-                Some(if row.unit == Unit::PerSecond { ours / other } else { other / ours })
+                let is_more = matches!(row.unit, Unit::PerSecond | Unit::Percent);
+                Some(if is_more { ours / other } else { other / ours })
             };
             lines.push([
                 row.name.to_owned(),
@@ -109,7 +112,7 @@ impl Unit {
         match self {
             Self::PerSecond => format!("{figure:.0}"),
             Self::Milliseconds => format!("{figure:.2}"),
-            Self::Microseconds => format!("{figure:.1}"),
+            Self::Microseconds | Self::Mebibytes | Self::Percent => format!("{figure:.1}"),
         }
     }
 }
@@ -120,6 +123,8 @@ impl fmt::Display for Unit {
             Self::PerSecond => "per second",
             Self::Milliseconds => "ms",
             Self::Microseconds => "µs CPU each",
+            Self::Mebibytes => "MiB",
+            Self::Percent => "%",
         })
     }
 }

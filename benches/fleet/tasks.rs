@@ -1,11 +1,14 @@
 //! The tasks, and what a worker notes of them.
 
-use std::sync::{
-    LazyLock, Mutex, OnceLock, PoisonError,
-    atomic::{AtomicUsize, Ordering},
+use std::{
+    sync::{
+        LazyLock, Mutex, OnceLock, PoisonError,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
 };
 
-use celery::prelude::*;
+use celery::{core::clock, prelude::*};
 use tokio::{sync::Notify, time::Instant};
 
 use crate::process;
@@ -28,7 +31,7 @@ pub(crate) struct Run {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Usage {
     pub(crate) at: Instant,
-    pub(crate) cpu: std::time::Duration,
+    pub(crate) cpu: Duration,
 }
 
 impl Usage {
@@ -72,4 +75,42 @@ impl Run {
 pub(crate) async fn noop() {
     RUN.began();
     RUN.ended();
+}
+
+/// Waits, as for something else that answers.
+#[shared_task(name = "bench.sleep")]
+pub(crate) async fn sleep() {
+    RUN.began();
+    tokio::time::sleep(SLEEP).await;
+    RUN.ended();
+}
+
+/// Computes.
+#[shared_task(name = "bench.burn")]
+pub(crate) fn burn() {
+    RUN.began();
+    compute();
+    RUN.ended();
+}
+
+/// Tells how late it is.
+#[shared_task(name = "bench.due")]
+pub(crate) async fn due(seconds: f64) {
+    RUN.began();
+    RUN.late((clock::now().as_duration().as_secs_f64() - seconds) * 1e3);
+    RUN.ended();
+}
+
+/// What [`Sleep`] takes.
+pub(crate) const SLEEP: Duration = Duration::from_millis(50);
+
+/// About ten milliseconds of a core.
+pub(crate) fn compute() {
+    let mut x = 0x9E37_79B9_7F4A_7C15_u64;
+    for _ in 0..6_000_000 {
+        x ^= x << 13;
+        x ^= x >> 7;
+        x ^= x << 17;
+    }
+    std::hint::black_box(x);
 }

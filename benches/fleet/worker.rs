@@ -22,6 +22,9 @@ use crate::{
 /// The first word of a worker's command line.
 pub(crate) const ROLE: &str = "worker";
 
+/// A program to run workers with, such as a profiler.
+const UNDER: &str = "BENCH_UNDER";
+
 /// How long anything may take: much longer than it takes.
 const LIMIT: Duration = Duration::from_secs(600);
 
@@ -71,7 +74,16 @@ impl OurWorker {
     /// Starts one, and waits until it is ready.
     pub(crate) async fn start(job: &Job) -> Outcome<Self> {
         let began = tokio::time::Instant::now();
-        let mut child = Command::new(std::env::current_exe()?)
+        let program = std::env::current_exe()?;
+        let mut command = match std::env::var_os(UNDER) {
+            Some(under) => {
+                let mut command = Command::new(under);
+                command.arg(program);
+                command
+            }
+            None => Command::new(program),
+        };
+        let mut child = command
             .args([ROLE, &serde_json::to_string(job)?])
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
