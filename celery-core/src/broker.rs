@@ -92,6 +92,9 @@ pub trait Broker: fmt::Debug + Send + Sync + 'static {
         None
     }
 
+    /// Waits until all that was to be [settled later](Delivery::settle_later) is.
+    async fn flush(&self) {}
+
     /// Flushes what is under way and closes the connections.
     async fn close(&self) -> Result<(), BrokerError>;
 }
@@ -212,7 +215,7 @@ impl Delivery {
     }
 
     /// Settles soon, with what else is to be settled: the driver repeats it until the server answers, and logs what comes to
-    /// nothing. For what nobody waits for; [`Broker::close`] does.
+    /// nothing. For what nobody waits for; [`Broker::flush`] does.
     pub fn settle_later(self, how: Settlement) {
         self.settle.settle_later(how);
     }

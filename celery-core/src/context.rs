@@ -5,7 +5,7 @@ use std::{
     collections::HashMap,
     fmt,
     sync::{
-        Arc, Mutex, PoisonError,
+        Arc, Mutex, OnceLock, PoisonError,
         atomic::{AtomicBool, Ordering},
     },
 };
@@ -38,10 +38,17 @@ pub struct Context {
 struct Inner {
     app: Celery,
     request: Arc<TaskMessage>,
-    hostname: String,
-    stop: CancellationToken,
+    hostname: Arc<str>,
+    /// Made when somebody listens, or is told.
+    stop: OnceLock<CancellationToken>,
     observed: AtomicBool,
     children: Mutex<Vec<Value>>,
+}
+
+impl Inner {
+    fn stop(&self) -> &CancellationToken {
+        self.stop.get_or_init(CancellationToken::new)
+    }
 }
 
 impl Context {
@@ -49,13 +56,13 @@ impl Context {
     pub fn new(
         app: Celery,
         request: impl Into<Arc<TaskMessage>>,
-        hostname: impl Into<String>,
+        hostname: impl Into<Arc<str>>,
     ) -> Self {
         let inner = Inner {
             app,
             request: request.into(),
             hostname: hostname.into(),
-            stop: CancellationToken::new(),
+            stop: OnceLock::new(),
             observed: AtomicBool::new(false),
             children: Mutex::default(),
         };
@@ -167,14 +174,14 @@ impl Context {
     /// tidy up, and decides itself how it ends. One that does not is stopped at once, at its next `await`.
     pub async fn stopping(&self) -> SoftTimeLimitExceeded {
         self.inner.observed.store(true, Ordering::Relaxed);
-        self.inner.stop.cancelled().await;
+        self.inner.stop().cancelled().await;
         SoftTimeLimitExceeded
     }
 
     /// Whether the task passed its soft time limit. For tasks that do not `await`.
     pub fn is_stopping(&self) -> bool {
         self.inner.observed.store(true, Ordering::Relaxed);
-        self.inner.stop.is_cancelled()
+        self.inner.stop.get().is_some_and(CancellationToken::is_cancelled)
     }
 
     /// Runs a future to its end on the runtime of the worker, for tasks that are no `async fn`.
@@ -188,7 +195,7 @@ impl Context {
 
     /// Tells the task that it passed its soft time limit, and says whether it listens.
     pub(crate) fn ask_to_stop(&self) -> bool {
-        self.inner.stop.cancel();
+        self.inner.stop().cancel();
         self.inner.observed.load(Ordering::Relaxed)
     }
 

@@ -5,7 +5,10 @@ use std::{
     collections::BTreeMap,
     fmt,
     num::NonZeroU64,
-    sync::atomic::{AtomicU64, Ordering},
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
 };
 
 use crate::{
@@ -121,7 +124,7 @@ macro_rules! installed_apps {
 /// Tasks by name.
 #[derive(Clone, Debug, Default)]
 pub struct Registry {
-    tasks: BTreeMap<&'static str, Registration>,
+    tasks: BTreeMap<&'static str, Arc<Registration>>,
 }
 
 impl Registry {
@@ -142,9 +145,9 @@ impl Registry {
         registrations: impl IntoIterator<Item = Registration>,
         installed: &InstalledApps,
     ) -> Result<Self, RegistryError> {
-        let mut tasks: BTreeMap<&'static str, Registration> = BTreeMap::new();
+        let mut tasks: BTreeMap<&'static str, Arc<Registration>> = BTreeMap::new();
         for task in registrations {
-            if let Some(first) = tasks.insert(task.name, task) {
+            if let Some(first) = tasks.insert(task.name, Arc::new(task)) {
                 return Err(RegistryError::Duplicate {
                     name: task.name,
                     first: first.module.min(task.module),
@@ -166,6 +169,7 @@ impl Registry {
     /// The same tasks with the options that the settings give them.
     pub(crate) fn annotated(mut self, annotations: &Annotations) -> Self {
         for task in self.tasks.values_mut() {
+            let task = Arc::make_mut(task);
             task.options = annotations.apply(task.name, task.options);
         }
         self
@@ -173,12 +177,17 @@ impl Registry {
 
     /// The task of that name.
     pub fn get(&self, name: &str) -> Option<&Registration> {
-        self.tasks.get(name)
+        self.tasks.get(name).map(Arc::as_ref)
+    }
+
+    /// The task of that name, to be kept.
+    pub(crate) fn shared(&self, name: &str) -> Option<Arc<Registration>> {
+        self.tasks.get(name).cloned()
     }
 
     /// All tasks, by name.
     pub fn iter(&self) -> impl Iterator<Item = &Registration> {
-        self.tasks.values()
+        self.tasks.values().map(Arc::as_ref)
     }
 
     /// Checks that the tasks find what they take of the state of their app.

@@ -20,6 +20,7 @@ mod heart;
 mod hooks;
 mod intake;
 mod limits;
+mod line;
 mod mingle;
 mod moment;
 mod node;
@@ -57,6 +58,7 @@ use self::{
     node::Node,
     pool::{Autoscaler, Pool},
     rates::Rates,
+    requests::Requests,
     revoked::Revoked,
     slots::Slots,
     state_db::StateDb,
@@ -178,7 +180,7 @@ impl Worker {
         let node = Node {
             app: app.clone(),
             pool: Pool::new(config, &hostname, concurrency, cold.clone()),
-            hostname,
+            hostname: hostname.into(),
             began: Instant::now(),
             time_limit: options.time_limit.or(app.config().task.time_limit),
             soft_time_limit: options.soft_time_limit.or(app.config().task.soft_time_limit),
@@ -187,7 +189,7 @@ impl Worker {
             prefetch_multiplier: multiplier,
             limits: Default::default(),
             intake: Intake::new(queues.clone(), NonZeroU32::new(held)),
-            requests: Arc::default(),
+            requests: Requests::new(app.registry()?.names()),
             revoked: Revoked::default(),
             health: Health::default(),
             rates: Rates::new(app.registry()?, app.config()),

@@ -284,6 +284,13 @@ impl Broker for RedisBroker {
         Some(self)
     }
 
+    async fn flush(&self) {
+        let books = self.books.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        if let Some(books) = books {
+            books.flush().await;
+        }
+    }
+
     async fn close(&self) -> Result<(), BrokerError> {
         let books = self.books.lock().unwrap_or_else(PoisonError::into_inner).take();
         if let Some(books) = books {

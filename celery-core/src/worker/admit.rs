@@ -26,14 +26,14 @@ pub(super) enum Admission {
     Revoked(Revocation),
 }
 
-/// Decides at the time `now`.
-pub(super) fn admit(candidate: Candidate, now: Timestamp) -> Admission {
+/// Decides at the time that `now` tells. Most messages do not ask for it.
+pub(super) fn admit(candidate: Candidate, now: impl Fn() -> Timestamp) -> Admission {
     match candidate {
-        Candidate { expires: Some(expires), .. } if now > expires => {
+        Candidate { expires: Some(expires), .. } if now() > expires => {
             Admission::Revoked(Revocation::Expired)
         }
         Candidate { revoked: Some(revocation), .. } => Admission::Revoked(revocation),
-        Candidate { eta: Some(eta), .. } if now < eta => Admission::Defer(eta),
+        Candidate { eta: Some(eta), .. } if now() < eta => Admission::Defer(eta),
         Candidate { .. } => Admission::Run,
     }
 }
@@ -44,7 +44,7 @@ mod tests {
 
     fn check(eta: Option<i64>, expires: Option<i64>, revoked: Option<Revocation>) -> Admission {
         let at = |second| Timestamp::from_second(second).unwrap();
-        admit(Candidate { eta: eta.map(at), expires: expires.map(at), revoked }, at(100))
+        admit(Candidate { eta: eta.map(at), expires: expires.map(at), revoked }, || at(100))
     }
 
     #[test]

@@ -120,7 +120,7 @@ impl ChildProcess {
     }
 
     async fn run(&self, app: &Celery, message: TaskMessage, limits: Limits) -> Report {
-        let task = app.registry().ok().and_then(|registry| registry.get(&message.task).copied());
+        let task = app.registry().ok().and_then(|registry| registry.shared(&message.task));
         let task = task.expect("the worker, which is the same program, has found it");
         let context = Context::new(app.clone(), message, self.identity.hostname.clone());
         let Traced { verdict, runtime } =

@@ -3,6 +3,7 @@
 use std::{
     collections::{HashMap, VecDeque},
     future::ready,
+    pin::pin,
     sync::Arc,
     time::Duration,
 };
@@ -10,13 +11,13 @@ use std::{
 use futures_util::{StreamExt, stream};
 use tokio::{
     sync::watch,
-    task::JoinSet,
-    time::{Instant, sleep},
+    time::{Instant, sleep, timeout},
 };
 
 use super::{
     Shutdown,
     intake::Wanted,
+    line::Line,
     node::Node,
     request::{self, Received, Request},
     requests::Stage,
@@ -29,13 +30,8 @@ use crate::{
 /// Consumes until the worker is asked to stop, over as many connections as that takes.
 pub(super) async fn run(node: &Arc<Node>, shutdown: &Shutdown) -> Result<(), Error> {
     let wanted = node.intake.follow();
-    let mut work = Work {
-        node,
-        wanted,
-        ready: VecDeque::new(),
-        limited: HashMap::new(),
-        running: JoinSet::new(),
-    };
+    let (line, _breaks_off) = Line::new(node);
+    let mut work = Work { node, wanted, line, limited: HashMap::new() };
     let mut outage = Outage::default();
     let mut ended = Ok(());
     loop {
@@ -96,11 +92,10 @@ struct Work<'a> {
     node: &'a Arc<Node>,
     /// What is consumed, as remote control has it.
     wanted: watch::Receiver<Wanted>,
-    /// Admitted, waiting for a slot.
-    ready: VecDeque<Request>,
+    /// Admitted, waiting for a slot; and what runs.
+    line: Arc<Line>,
     /// Admitted, waiting for the rate limit of their tasks.
-    limited: HashMap<&'static str, VecDeque<Request>>,
-    running: JoinSet<()>,
+    limited: HashMap<&'static str, VecDeque<Box<Request>>>,
 }
 
 impl Work<'_> {
@@ -119,15 +114,12 @@ impl Work<'_> {
         shutdown: &Shutdown,
         outage: &mut Outage,
     ) -> Option<BrokerError> {
+        let mut stopped = pin!(stopping(shutdown));
         loop {
             tokio::select! {
                 biased;
-                () = stopping(shutdown) => return None,
-                slot = self.node.slots.take(), if !self.ready.is_empty() => {
-                    if let Some(request) = self.ready.pop_front() {
-                        self.running.spawn(request.run(slot));
-                    }
-                }
+                () = &mut stopped => return None,
+                () = self.node.slots.freed() => self.line.start(),
                 Ok(()) = self.wanted.changed() => {
                     let Wanted { queues, prefetch } = self.wanted.borrow_and_update().clone();
                     consumer.set_queues(&queues);
@@ -136,26 +128,27 @@ impl Work<'_> {
                 task = self.node.rates.due() => {
                     self.node.rates.begin(task);
                     let held = self.limited.get_mut(task);
-                    self.ready.extend(held.and_then(VecDeque::pop_front));
+                    if let Some(request) = held.and_then(VecDeque::pop_front) {
+                        self.line.push(request);
+                        self.line.start();
+                    }
                     consumer.set_prefetch(self.prefetch());
                 }
-                Some(done) = self.running.join_next() => log_if_lost(self.node, done),
                 batch = consumer.next() => match batch {
                     Ok(batch) => {
                         outage.failures = 0;
                         for delivery in batch {
                             match request::receive(self.node, delivery) {
-                                Received::Run(request) => self.ready.push_back(*request),
+                                Received::Run(request) => self.line.push(request),
                                 Received::Held(request) => {
                                     let held = self.limited.entry(request.task()).or_default();
-                                    held.push_back(*request);
+                                    held.push_back(request);
                                     consumer.set_prefetch(self.prefetch());
                                 }
-                                Received::Refused(settle) => {
-                                    self.running.spawn(settle);
-                                }
+                                Received::Refused(settle) => self.line.spawn(settle),
                             }
                         }
+                        self.line.start();
                     }
                     Err(error) => return Some(error),
                 },
@@ -175,16 +168,16 @@ impl Work<'_> {
 
     /// Hands back what has not begun: after a lost connection it comes again, and is not to be run twice.
     fn give_up_waiting(&mut self) {
-        let mut waiting: Vec<_> = self.ready.drain(..).collect();
+        let mut waiting = self.line.take_all();
         waiting.extend(self.limited.drain().flat_map(|(_, held)| held));
-        waiting.sort_by_key(Request::number);
+        waiting.make_contiguous().sort_by_key(|request| request.number());
         self.node.rates.release_all();
-        self.running.spawn(async move {
+        self.line.spawn(Box::pin(async move {
             // The last one first, since each goes to the front of its queue. Each is begun in its turn, and none waits for
             // the one before: a broker that is away would be waited for as often as there are requests.
-            let back = waiting.into_iter().rev().map(Request::hand_back);
+            let back = waiting.into_iter().rev().map(|request| request.hand_back());
             stream::iter(back).buffered(BACK_AT_ONCE).for_each(|()| ready(())).await;
-        });
+        }));
     }
 
     /// Hands back what has not begun, and waits for the rest, unless the worker is to stop at once.
@@ -198,14 +191,24 @@ impl Work<'_> {
         loop {
             let waits_on_idle =
                 on_idle && shutdown.cold.is_cancelled() && !node.cold.is_cancelled();
-            if self.running.is_empty() && !waits_on_idle {
-                return;
+            let is_idle = self.line.is_idle();
+            if is_idle && !waits_on_idle {
+                break;
             }
             tokio::select! {
                 biased;
-                Some(done) = self.running.join_next() => log_if_lost(self.node, done),
+                () = self.line.ended(), if !is_idle => {}
                 () = &mut cold, if !node.cold.is_cancelled() => node.cold.cancel(),
             }
+        }
+        // What was settled without anybody waiting for it is not to be left undone.
+        let flush = async {
+            if let Ok(broker) = node.app.broker().await {
+                broker.flush().await;
+            }
+        };
+        if !node.alone.is_cancelled() && timeout(FLUSHING, flush).await.is_err() {
+            tracing::warn!("the broker is away: what could not be settled is delivered again");
         }
     }
 }
@@ -243,6 +246,9 @@ async fn stopping(shutdown: &Shutdown) {
         () = shutdown.now.cancelled() => {}
     }
 }
+
+/// How long the end of a worker may be held up by a broker that is away.
+const FLUSHING: Duration = Duration::from_secs(4);
 
 /// How many requests are handed back side by side.
 const BACK_AT_ONCE: usize = 1000;
@@ -289,16 +295,5 @@ impl Outage {
             () = stopping(shutdown) => {}
         }
         Ok(())
-    }
-}
-
-fn log_if_lost(node: &Node, done: Result<(), tokio::task::JoinError>) {
-    if let Err(error) = done {
-        let reason = error.to_string();
-        node.app.listeners().tell("task_internal_error", |it| it.task_internal_error(&reason));
-        tracing::error!(
-            error = &error as &dyn std::error::Error,
-            "a request was not carried through"
-        );
     }
 }

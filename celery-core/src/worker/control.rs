@@ -133,7 +133,7 @@ async fn answer(panel: &Panel, request: &Request) -> Option<Value> {
 
 async fn reply(node: &Node, request: &Request, value: Value) -> Result<(), Error> {
     let Some(to) = &request.reply_to else { return Ok(()) };
-    let reply = Reply { node: node.hostname.clone(), value, ticket: request.ticket.clone() };
+    let reply = Reply { node: node.hostname.to_string(), value, ticket: request.ticket.clone() };
     let publication = Publication {
         exchange: Exchange::direct(to.exchange.clone()),
         routing_key: to.routing_key.clone(),

@@ -110,6 +110,11 @@ pub(super) fn broken(reason: impl Into<String>) -> Exception {
 }
 
 impl Follows {
+    /// Whether there is anything to be done.
+    pub(super) fn is_something(&self) -> bool {
+        !self.outgoing.is_empty() || self.broken.is_some()
+    }
+
     /// One is sent as it is, several as a group.
     fn send_all(&mut self, app: &Celery, context: &Context, mut specs: Vec<Spec>) {
         match specs.len() {

@@ -138,7 +138,7 @@ fn hear(node: &Arc<Node>, event: &Event) {
                 conclude(node, id, winner);
             }
         }
-        _ if hostname == node.hostname => _ = node.app.clock().forward(),
+        _ if *hostname == *node.hostname => _ = node.app.clock().forward(),
         kind => {
             node.app.clock().adjust(event.clock().unwrap_or(0));
             note(gossip, kind, hostname, event);

@@ -2,13 +2,18 @@
 
 use std::{
     collections::HashMap,
-    sync::{PoisonError, RwLock},
+    sync::{
+        PoisonError, RwLock,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Duration,
 };
 
 /// The limits that were set.
 #[derive(Debug, Default)]
 pub(super) struct LimitOverrides {
+    /// Whether any has ever been set.
+    any: AtomicBool,
     set: RwLock<HashMap<&'static str, Override>>,
 }
 
@@ -24,11 +29,15 @@ pub(super) struct Override {
 impl LimitOverrides {
     /// Sets those of a task.
     pub(super) fn set(&self, task: &'static str, limits: Override) {
+        self.any.store(true, Ordering::Release);
         self.set.write().unwrap_or_else(PoisonError::into_inner).insert(task, limits);
     }
 
     /// Those of a task, or the task's own where none are set.
     pub(super) fn get(&self, task: &str, own: Override) -> Override {
+        if !self.any.load(Ordering::Acquire) {
+            return own;
+        }
         let set = self.set.read().unwrap_or_else(PoisonError::into_inner);
         set.get(task).copied().unwrap_or(own)
     }

@@ -22,7 +22,7 @@ pub(super) async fn sync(node: &Node) {
         }
     };
     // This worker does not listen yet.
-    if replies.iter().any(|(name, _)| *name == node.hostname) {
+    if replies.iter().any(|(name, _)| **name == *node.hostname) {
         tracing::warn!(
             target: "celery::worker",
             "DuplicateNodenameWarning: Received multiple replies from node name: {}. Please make sure you give each node a unique nodename using the celery worker `-n` option.",
@@ -31,7 +31,7 @@ pub(super) async fn sync(node: &Node) {
     }
     let others: Vec<_> = replies
         .into_iter()
-        .filter(|(name, reply)| *name != node.hostname && *reply != Value::Null)
+        .filter(|(name, reply)| **name != *node.hostname && *reply != Value::Null)
         .collect();
     if others.is_empty() {
         tracing::info!(target: "celery::worker", "mingle: all alone");

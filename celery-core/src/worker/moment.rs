@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use serde_json::json;
+use tracing::Level;
 
 use super::{admit::Admission, node::Node, revoked::Revocation, verdict::Cancellation};
 use crate::{
@@ -277,6 +278,11 @@ fn traceback_of(exception: &Exception, traceback: Option<&str>) -> String {
 }
 
 impl Node {
+    /// Whether anybody is shown what tasks return.
+    pub(super) fn tells_results(&self) -> bool {
+        self.events.sends("task") || tracing::enabled!(target: "celery::worker", Level::INFO)
+    }
+
     /// How much is shown of a result, which the task may say.
     pub(super) fn result_limits(&self, message: &TaskMessage) -> repr::Limits {
         let limits = repr::Limits::default();

@@ -22,7 +22,7 @@ use crate::{app::Celery, events::EventDispatcher, registry::Registry};
 #[derive(Debug)]
 pub(super) struct Node {
     pub(super) app: Celery,
-    pub(super) hostname: String,
+    pub(super) hostname: Arc<str>,
     pub(super) began: Instant,
     pub(super) time_limit: Option<Duration>,
     pub(super) soft_time_limit: Option<Duration>,

@@ -78,7 +78,7 @@ const BLOCKING_THREADS: usize = 512;
 #[derive(Debug)]
 pub(super) enum Place {
     /// In this process.
-    Here(Slot),
+    Here(Arc<Slot>),
     /// In that child.
     Child(Lease),
 }
@@ -143,7 +143,11 @@ impl Pool {
     ///
     /// # Errors
     /// When there is none, and there will be none.
-    pub(super) async fn place(&self, task: &Registration, slot: Slot) -> Result<Place, NoPlace> {
+    pub(super) async fn place(
+        &self,
+        task: &Registration,
+        slot: Arc<Slot>,
+    ) -> Result<Place, NoPlace> {
         if self.kind != WorkerPool::Prefork && !task.options.isolate {
             return Ok(Place::Here(slot));
         }
@@ -151,7 +155,7 @@ impl Pool {
         Box::pin(self.place_in_a_child(slot)).await
     }
 
-    async fn place_in_a_child(&self, slot: Slot) -> Result<Place, NoPlace> {
+    async fn place_in_a_child(&self, slot: Arc<Slot>) -> Result<Place, NoPlace> {
         tokio::select! {
             lease = Lease::take(&self.children, slot) => lease.map(Place::Child).map_err(|_| NoPlace),
             () = self.cold.cancelled() => Err(NoPlace),

@@ -7,7 +7,10 @@ mod schedule;
 
 use std::{
     collections::BTreeMap,
-    sync::{Mutex, MutexGuard, PoisonError},
+    sync::{
+        Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
 };
 
 use tokio::{
@@ -29,6 +32,8 @@ pub(super) struct Rates {
     tasks: Mutex<BTreeMap<&'static str, Limited>>,
     /// Told of every change that may let a task begin sooner.
     changed: Notify,
+    /// Whether any task has ever had a limit.
+    any: AtomicBool,
     /// The setting `worker_disable_rate_limits`.
     disabled: bool,
 }
@@ -51,8 +56,10 @@ impl Rates {
             let text = text.to_owned();
             Some((task.name, Limited { text, schedule: Schedule::new(rate, Instant::now()) }))
         });
+        let tasks: BTreeMap<_, _> = limited.collect();
         Self {
-            tasks: Mutex::new(limited.collect()),
+            any: AtomicBool::new(!tasks.is_empty()),
+            tasks: Mutex::new(tasks),
             changed: Notify::new(),
             disabled: config.worker.disable_rate_limits,
         }
@@ -60,7 +67,7 @@ impl Rates {
 
     /// Whether a message that was received may begin.
     pub(super) fn ask(&self, task: &str, id: &str) -> Permit {
-        if self.disabled {
+        if self.disabled || !self.any.load(Ordering::Acquire) {
             return Permit::Begin;
         }
         match self.tasks().get_mut(task) {
@@ -111,6 +118,7 @@ impl Rates {
     pub(super) fn change(&self, task: &'static str, text: &str) -> Result<bool, BadRate> {
         let rate = Rate::parse(text)?;
         let (text, now) = (text.to_owned(), Instant::now());
+        self.any.store(true, Ordering::Release);
         let mut tasks = self.tasks();
         match (tasks.get_mut(task), rate) {
             (Some(limited), rate) => {

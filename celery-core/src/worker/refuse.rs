@@ -23,7 +23,7 @@ use crate::{
 /// It was not begun in time, or it is not wanted any more.
 pub(super) async fn revoke(
     node: Arc<Node>,
-    task: Registration,
+    task: Arc<Registration>,
     delivery: Delivery,
     message: Arc<TaskMessage>,
     revocation: Revocation,
@@ -86,7 +86,7 @@ async fn store_unrun(
     state: State,
     exception: Exception,
 ) -> Result<(), Stopped> {
-    let context = Context::new(node.app.clone(), message, node.hostname.clone());
+    let context = Context::new(node.app.clone(), message, Arc::clone(&node.hostname));
     let message = context.request();
     if message.headers.ignore_result == Some(true) {
         return Ok(());

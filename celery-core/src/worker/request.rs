@@ -3,6 +3,9 @@
 //! Settling has one order, always: store the result, publish what follows, acknowledge. With `acks_late` the last two are one
 //! step where the broker has one, and a crash anywhere before brings the delivery back. Without, which is Celery's default, the acknowledgement is moved to just
 //! before the task is run, and a crash during the run loses the task.
+//!
+//! A late acknowledgement is the driver's to carry out: it goes with others, and nobody waits for it. An early one is waited
+//! for, or the task might run here and elsewhere.
 
 use std::{error::Error as StdError, pin::Pin, sync::Arc, time::Duration};
 
@@ -19,6 +22,7 @@ use super::{
     requests::Hold,
     settle::{already_done, carry_out},
     slots::Slot,
+    trace::Traced,
     verdict::WhenLost,
 };
 use crate::{
@@ -49,9 +53,20 @@ pub(super) enum Received {
 /// A delivery that is to be run.
 pub(super) struct Request {
     node: Arc<Node>,
-    task: Registration,
+    task: Arc<Registration>,
     hold: Hold,
     delivery: Delivery,
+}
+
+/// A request whose task has run, and which is to be settled.
+pub(super) struct Done {
+    node: Arc<Node>,
+    hold: Hold,
+    context: Context,
+    rules: Rules,
+    traced: Traced,
+    /// To be acknowledged late.
+    late: Option<Delivery>,
 }
 
 /// Reads a delivery and decides whether it is run.
@@ -77,7 +92,7 @@ pub(super) fn receive(node: &Arc<Node>, mut delivery: Delivery) -> Received {
         Ok(message) => message,
         Err(error) => return Received::Refused(Box::pin(refuse(node, delivery, error))),
     };
-    let Some(task) = node.registry().get(&message.task).copied() else {
+    let Some(task) = node.registry().shared(&message.task) else {
         return Received::Refused(Box::pin(refuse_unregistered(node, delivery, message.into())));
     };
     node.app.redact(&mut message);
@@ -128,33 +143,35 @@ impl Request {
         self.hold.number()
     }
 
-    /// Runs the task in the slot and settles the delivery.
-    pub(super) async fn run(self, slot: Slot) {
-        let Self { node, task, hold, delivery } = self;
+    /// Runs the task in the slot. What it returns is to be settled; the slot is free for the next.
+    pub(super) async fn run(self: Box<Self>, slot: &Arc<Slot>) -> Option<Done> {
+        let Self { node, task, hold, delivery } = *self;
         let message = Arc::clone(&hold.message);
         // It may have waited for its slot.
         if let Admission::Revoked(by) = admission(&node, &message) {
-            return revoke(node, task, delivery, message, by).await;
+            Box::pin(revoke(node, task, delivery, message, by)).await;
+            return None;
         }
         let rules = Rules::new(&node, &task.options, &message);
         if rules.skips_successful
             && message.delivery_info.redelivered
-            && let Some(meta) = success(&node, &message.id).await
+            && let Some(meta) = Box::pin(success(&node, &message.id)).await
         {
-            let context = Context::new(node.app.clone(), message, node.hostname.clone());
-            return already_done(&node, &context, &meta, delivery).await;
+            let context = Context::new(node.app.clone(), message, Arc::clone(&node.hostname));
+            Box::pin(already_done(&node, &context, &meta, delivery)).await;
+            return None;
         }
         // Before the acknowledgement: a task for which there is no place is not lost.
-        let Ok(place) = node.pool.place(&task, slot).await else {
+        let Ok(place) = node.pool.place(&task, Arc::clone(slot)).await else {
             settle(delivery, Settlement::HandBack).await;
-            return;
+            return None;
         };
         let late = if rules.acks_late {
             Some(delivery)
         } else {
             // One that could not be acknowledged is delivered again, and is run then and not twice.
             if !settle(delivery, Settlement::Ack).await {
-                return;
+                return None;
             }
             hold.acknowledge();
             None
@@ -162,12 +179,12 @@ impl Request {
         let pid = place.pid();
         hold.begin(pid);
         node.tell(&message, &Moment::Started);
-        let context = Context::new(node.app.clone(), message, node.hostname.clone());
+        let context = Context::new(node.app.clone(), message, Arc::clone(&node.hostname));
         if rules.tracks_started && rules.stores_result {
-            let meta = serde_json::json!({ "pid": pid, "hostname": node.hostname });
+            let meta = serde_json::json!({ "pid": pid, "hostname": &*node.hostname });
             let (app, request) = (&node.app, context.request());
             let stored = app.store_state(request, State::Started, meta, Vec::new(), &node.hostname);
-            if let Err(error) = stored.await {
+            if let Err(error) = Box::pin(stored).await {
                 // The task does not wait for a backend that is away.
                 tracing::warn!(
                     id = request.id,
@@ -178,12 +195,21 @@ impl Request {
         }
         let how = (rules.limits, rules.when_lost);
         let traced = place.run(&node, &task, &context, &hold, how).await;
-        carry_out(&node, &context, rules, traced, late).await;
+        Some(Done { node, hold, context, rules, traced, late })
     }
 
     /// Gives the delivery back, as if it had not been taken.
-    pub(super) async fn hand_back(self) {
+    pub(super) async fn hand_back(self: Box<Self>) {
         settle(self.delivery, Settlement::HandBack).await;
+    }
+}
+
+impl Done {
+    /// Stores the result, publishes what follows, tells of it, and settles a delivery that is acknowledged late.
+    pub(super) async fn settle(self) {
+        let Self { node, hold, context, rules, traced, late } = self;
+        carry_out(&node, &context, rules, traced, late).await;
+        drop(hold);
     }
 }
 
@@ -268,7 +294,7 @@ fn admission(node: &Node, message: &TaskMessage) -> Admission {
         expires: message.expires(&zone).ok().flatten(),
         revoked: node.revoked.find(message),
     };
-    admit(candidate, clock::now())
+    admit(candidate, clock::now)
 }
 
 /// What is stored of the task, if it succeeded.

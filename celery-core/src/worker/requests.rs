@@ -15,12 +15,13 @@ use tokio::sync::Notify;
 use crate::{clock, protocol::TaskMessage};
 
 /// The requests of a worker, and how many it has begun.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Requests {
     /// In the order of their receipt.
     held: Mutex<BTreeMap<u64, Arc<Held>>>,
     received: AtomicU64,
-    begun: Mutex<HashMap<&'static str, u64>>,
+    /// By task.
+    begun: HashMap<&'static str, AtomicU64>,
 }
 
 /// A request that a worker holds.
@@ -67,6 +68,12 @@ pub(super) struct Hold {
 }
 
 impl Requests {
+    /// None yet, of these tasks.
+    pub(super) fn new(tasks: impl IntoIterator<Item = &'static str>) -> Arc<Self> {
+        let begun = tasks.into_iter().map(|task| (task, AtomicU64::new(0))).collect();
+        Arc::new(Self { held: Mutex::default(), received: AtomicU64::new(0), begun })
+    }
+
     /// Adds a request that was just received.
     pub(super) fn hold(self: &Arc<Self>, task: &'static str, message: TaskMessage) -> Hold {
         let number = self.received.fetch_add(1, Ordering::Relaxed);
@@ -100,12 +107,13 @@ impl Requests {
 
     /// How many requests have begun.
     pub(super) fn processed(&self) -> u64 {
-        lock(&self.begun).values().sum()
+        self.begun.values().map(|of| of.load(Ordering::Relaxed)).sum()
     }
 
     /// How many requests of each task have begun.
     pub(super) fn totals(&self) -> Vec<(&'static str, u64)> {
-        let mut totals: Vec<_> = lock(&self.begun).iter().map(|(&task, &of)| (task, of)).collect();
+        let begun = self.begun.iter().map(|(&task, of)| (task, of.load(Ordering::Relaxed)));
+        let mut totals: Vec<_> = begun.filter(|(_, of)| *of > 0).collect();
         totals.sort_unstable();
         totals
     }
@@ -163,7 +171,9 @@ impl Hold {
     /// Notes that it begins in that process.
     pub(super) fn begin(&self, pid: u32) {
         *lock(&self.held.stage) = Stage::Active { since: clock::now(), pid };
-        *lock(&self.requests.begun).entry(self.held.task).or_default() += 1;
+        if let Some(begun) = self.requests.begun.get(self.held.task) {
+            begun.fetch_add(1, Ordering::Relaxed);
+        }
     }
 
     /// Notes that it goes on in another process than the one in which it was to begin.
@@ -214,7 +224,7 @@ mod tests {
 
     #[test]
     fn a_request_is_held_until_its_end_and_counted_when_it_begins() {
-        let requests: Arc<Requests> = Arc::default();
+        let requests = Requests::new(["t.add"]);
         let first = requests.hold("t.add", message("a"));
         let second = requests.hold("t.add", message("b"));
         first.begin(7);
@@ -230,7 +240,7 @@ mod tests {
 
     #[test]
     fn a_request_that_is_terminated_before_it_begins_is_terminated_when_it_does() {
-        let requests: Arc<Requests> = Arc::default();
+        let requests = Requests::new(["t.add"]);
         let hold = requests.hold("t.add", message("a"));
         assert!(hold.termination().now_or_never().is_none());
         requests.all()[0].terminate(9);
@@ -240,7 +250,7 @@ mod tests {
 
     #[test]
     fn two_deliveries_of_one_task_are_two_requests() {
-        let requests: Arc<Requests> = Arc::default();
+        let requests = Requests::new(["t.add"]);
         let first = requests.hold("t.add", message("a"));
         let _again = requests.hold("t.add", message("a"));
         drop(first);

@@ -1,7 +1,10 @@
 //! What is revoked: looked up in memory, and kept in the broker for workers that start later.
 
 use std::{
-    sync::{Mutex, MutexGuard, PoisonError},
+    sync::{
+        Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Duration,
 };
 
@@ -25,6 +28,8 @@ const PATIENCE: Duration = Duration::from_secs(5);
 /// What is revoked, as far as this worker knows: no more, and for no longer, than Celery keeps.
 #[derive(Debug, Default)]
 pub(super) struct Revoked {
+    /// Whether there has ever been anything.
+    any: AtomicBool,
     ids: Mutex<ExpiringSet>,
     stamps: Mutex<ExpiringSet>,
 }
@@ -74,15 +79,22 @@ impl Revoked {
     /// what is revoked now.
     pub(super) fn merge(&self, kind: Kind, revoked: impl IntoIterator<Item = String>) {
         let now = clock::now();
+        let mut revoked = revoked.into_iter().peekable();
+        if revoked.peek().is_some() {
+            self.any.store(true, Ordering::Release);
+        }
         let mut set = lock(match kind {
             Kind::Ids => &self.ids,
             Kind::Stamps => &self.stamps,
         });
-        revoked.into_iter().for_each(|one| set.insert(one, now + KEEP.time, KEEP.most, now));
+        revoked.for_each(|one| set.insert(one, now + KEEP.time, KEEP.most, now));
     }
 
     /// Whether the message is revoked, and by what.
     pub(super) fn find(&self, message: &TaskMessage) -> Option<Revocation> {
+        if !self.any.load(Ordering::Acquire) {
+            return None;
+        }
         if lock(&self.ids).contains(&message.id) {
             return Some(Revocation::ById);
         }

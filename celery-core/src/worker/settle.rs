@@ -38,11 +38,13 @@ pub(super) async fn carry_out(
 ) {
     let settlement = ending(node, context, rules, traced, &mut late).await;
     if let Some(delivery) = late {
-        settle(delivery, settlement.unwrap_or(Settlement::HandBack)).await;
+        delivery.settle_later(settlement.unwrap_or(Settlement::HandBack));
     }
 }
 
 /// Does all of it, but for settling a delivery that is left: it says how.
+///
+/// What takes a while, or is rare, is boxed: most tasks have none of it, and are not to be made large by it.
 async fn ending(
     node: &Node,
     context: &Context,
@@ -53,8 +55,10 @@ async fn ending(
     let message = context.request();
     match traced.verdict {
         Verdict::Succeed(value) => succeed(node, context, rules, value, traced.runtime, late).await,
-        Verdict::Fail(failure, cause) => fail(node, context, rules, failure, cause, late).await,
-        Verdict::Retry(again) => try_again(node, context, rules, *again, late).await,
+        Verdict::Fail(failure, cause) => {
+            Box::pin(fail(node, context, rules, failure, cause, late)).await
+        }
+        Verdict::Retry(again) => Box::pin(try_again(node, context, rules, *again, late)).await,
         Verdict::Ignore => {
             node.tell(message, &Moment::Ignored);
             Ok(Settlement::Ack)
@@ -68,12 +72,13 @@ async fn ending(
             exception.exc_message.push(false.into());
             if rules.stores_errors {
                 let (result, children) = (exception.to_value(), context.children());
-                go_on(node.store(context, State::Failure, result, None, children).await)?;
+                let store = node.store(context, State::Failure, result, None, children);
+                go_on(Box::pin(store).await)?;
             }
             Ok(Settlement::Reject)
         }
-        Verdict::HandBack(why) => Ok(cancel(node, context, rules, why).await),
-        Verdict::Revoke(signal) => revoke(node, context, rules, signal).await,
+        Verdict::HandBack(why) => Ok(Box::pin(cancel(node, context, rules, why)).await),
+        Verdict::Revoke(signal) => Box::pin(revoke(node, context, rules, signal)).await,
     }
 }
 
@@ -116,15 +121,23 @@ async fn succeed(
     runtime: Duration,
     late: &mut Option<Delivery>,
 ) -> Result<Settlement, Stopped> {
-    let shown = repr::value(&value, &node.result_limits(context.request()));
+    let shown = if node.tells_results() {
+        repr::value(&value, &node.result_limits(context.request()))
+    } else {
+        String::new()
+    };
     let mut follows = follow::after_success(&node.app, context, &value);
-    context.add_children(std::mem::take(&mut follows.children));
+    if !follows.children.is_empty() {
+        context.add_children(std::mem::take(&mut follows.children));
+    }
     if rules.stores_result {
         let children = context.children();
-        go_on(node.store(context, State::Success, value, None, children).await)?;
+        go_on(Box::pin(node.store(context, State::Success, value, None, children)).await)?;
     }
-    let rest = if rules.stores_errors { Rest::Store } else { Rest::Leave };
-    send_on(node, context, follows, &Settlement::Ack, rest, late).await?;
+    if follows.is_something() {
+        let rest = if rules.stores_errors { Rest::Store } else { Rest::Leave };
+        Box::pin(send_on(node, context, follows, &Settlement::Ack, rest, late)).await?;
+    }
     // Who is told of it finds the result.
     node.tell(context.request(), &Moment::Succeeded { result: &shown, runtime });
     Ok(Settlement::Ack)

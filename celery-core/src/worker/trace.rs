@@ -61,7 +61,7 @@ fn facts<'a>(
     exhausted: &'a dyn Fn() -> String,
 ) -> Facts<'a> {
     let retries = message.headers.retries;
-    Facts { options: &task.options, retries, now: clock::now(), exhausted }
+    Facts { options: &task.options, retries, now: clock::now, exhausted }
 }
 
 fn exhausted(task: &Registration, message: &TaskMessage) -> String {

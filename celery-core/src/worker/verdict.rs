@@ -95,8 +95,8 @@ pub(super) struct Facts<'a> {
     pub(super) options: &'a Options,
     /// How often it has been retried.
     pub(super) retries: u32,
-    /// The time.
-    pub(super) now: Timestamp,
+    /// Tells the time.
+    pub(super) now: fn() -> Timestamp,
     /// What an exhausted retry without a cause says.
     pub(super) exhausted: &'a dyn Fn() -> String,
 }
@@ -178,7 +178,7 @@ fn again(mut asked: Retry, facts: Facts<'_>) -> Verdict {
         return Verdict::Fail(failure, cause);
     }
     let when = asked.when.unwrap_or(When::In(facts.options.default_retry_delay));
-    let eta = when.after(facts.now);
+    let eta = when.after((facts.now)());
     Verdict::Retry(Box::new(Again { eta, cause, changes: asked }))
 }
 
@@ -189,7 +189,7 @@ mod tests {
     use super::*;
 
     fn facts(options: &Options, retries: u32) -> Facts<'_> {
-        let now = Timestamp::from_second(1_000).unwrap();
+        let now = || Timestamp::from_second(1_000).unwrap();
         Facts { options, retries, now, exhausted: &|| "Can't retry".to_owned() }
     }
 

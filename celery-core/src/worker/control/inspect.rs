@@ -48,7 +48,7 @@ pub(super) async fn conf(panel: &Panel, mut given: Bound) -> Answer {
 /// A worker that starts tells the others what is revoked as far as it knows, and asks them the same.
 pub(super) async fn hello(panel: &Panel, mut given: Bound) -> Answer {
     let node = &panel.node;
-    if given.take::<Value>(0)?.as_str() == Some(node.hostname.as_str()) {
+    if given.take::<Value>(0)?.as_str() == Some(&*node.hostname) {
         return Ok(Some(Value::Null));
     }
     node.revoked.merge(Kind::Ids, revoked::ids(&given.take::<Value>(1)?));

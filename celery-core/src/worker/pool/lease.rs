@@ -31,7 +31,7 @@ pub(in crate::worker) struct Lease {
     children: Arc<Children>,
     handle: Option<Handle>,
     // Given back after the child, for whoever takes it to find one.
-    _slot: Slot,
+    _slot: Arc<Slot>,
 }
 
 impl Lease {
@@ -39,7 +39,7 @@ impl Lease {
     ///
     /// # Errors
     /// When none can be started any more, and why.
-    pub(super) async fn take(children: &Arc<Children>, slot: Slot) -> Result<Self, String> {
+    pub(super) async fn take(children: &Arc<Children>, slot: Arc<Slot>) -> Result<Self, String> {
         let handle = Some(children.take().await?);
         Ok(Self { children: Arc::clone(children), handle, _slot: slot })
     }

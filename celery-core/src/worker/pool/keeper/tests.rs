@@ -34,7 +34,7 @@ fn keeper(program: &[&str]) -> (Keeper, UnixStream) {
 }
 
 fn hold() -> Hold {
-    Arc::<Requests>::default().hold("t.add", TaskMessage::default())
+    Requests::new(["t.add"]).hold("t.add", TaskMessage::default())
 }
 
 fn job(hold: &Hold, order: &'static [u8]) -> (Job, oneshot::Receiver<End>) {
