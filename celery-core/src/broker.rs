@@ -37,7 +37,8 @@ pub trait Broker: fmt::Debug + Send + Sync + 'static {
     /// Publishes each message, in the order given, in as few round trips as the server allows.
     ///
     /// The driver fills in `delivery_info` and gives each copy a new `delivery_tag`. When this returns `Ok`,
-    /// every message is in the server's books.
+    /// every message is in the server's books. A message that is published again after the connection was lost is known
+    /// by [`Message::once`], and a driver that can tell whether it is in the books does not publish it twice.
     ///
     /// # Errors
     /// [`BrokerError::Unroutable`] when a named exchange has no queue for a routing key; messages before it

@@ -4,7 +4,7 @@
 mod tests;
 
 use jiff::{
-    Timestamp, Zoned,
+    Timestamp,
     civil::{self, ISOWeekDate},
     tz::{Offset, TimeZone},
 };
@@ -19,15 +19,27 @@ use jiff::{
 /// assert_eq!(date::format(at, &TimeZone::UTC), "2030-01-02T03:04:05+00:00");
 /// ```
 pub fn format(at: Timestamp, tz: &TimeZone) -> String {
-    let zoned: Zoned = at.to_zoned(tz.clone());
-    let mut text = format_naive(zoned.datetime());
-    let seconds = zoned.offset().seconds();
-    let (sign, seconds) = (if seconds < 0 { '-' } else { '+' }, seconds.unsigned_abs());
-    text.push_str(&format!("{sign}{:02}:{:02}", seconds / 3600, seconds / 60 % 60));
-    if seconds % 60 != 0 {
-        text.push_str(&format!(":{:02}", seconds % 60));
+    let offset = tz.to_offset(at);
+    let mut text = format_naive(offset.to_datetime(at));
+    let seconds = offset.seconds();
+    text.push(if seconds < 0 { '-' } else { '+' });
+    let seconds = seconds.unsigned_abs();
+    digits(&mut text, seconds / 3600, 2);
+    text.push(':');
+    digits(&mut text, seconds / 60 % 60, 2);
+    if !seconds.is_multiple_of(60) {
+        text.push(':');
+        digits(&mut text, seconds % 60, 2);
     }
     text
+}
+
+/// Writes the last so many digits of the number.
+fn digits(text: &mut String, number: u32, count: u32) {
+    for place in (0..count).rev() {
+        let digit = number / 10_u32.pow(place) % 10;
+        text.push(char::from_digit(digit, 10).unwrap_or('0'));
+    }
 }
 
 /// The instant as Python's `time()` has it: seconds since the Unix epoch, to the microsecond.
@@ -45,14 +57,37 @@ pub fn unix_seconds(at: Timestamp) -> f64 {
 
 /// Writes a date and time without an offset, as Python's `isoformat` does for a naive `datetime`.
 pub fn format_naive(at: civil::DateTime) -> String {
-    format!("{}T{}", at.date(), format_time(at.time()))
+    let date = at.date();
+    let mut text = match u32::try_from(date.year()) {
+        Ok(year @ ..=9999) => {
+            let mut text = String::with_capacity(32);
+            digits(&mut text, year, 4);
+            for part in [date.month(), date.day()] {
+                text.push('-');
+                digits(&mut text, part.unsigned_abs().into(), 2);
+            }
+            text
+        }
+        // Python has no such years.
+        _ => date.to_string(),
+    };
+    text.push('T');
+    text.push_str(&format_time(at.time()));
+    text
 }
 
 pub(crate) fn format_time(at: civil::Time) -> String {
-    let mut text = format!("{:02}:{:02}:{:02}", at.hour(), at.minute(), at.second());
+    let mut text = String::with_capacity(16);
+    for (number, part) in [at.hour(), at.minute(), at.second()].into_iter().enumerate() {
+        if number > 0 {
+            text.push(':');
+        }
+        digits(&mut text, part.unsigned_abs().into(), 2);
+    }
     let micros = at.subsec_nanosecond() / 1000;
     if micros != 0 {
-        text.push_str(&format!(".{micros:06}"));
+        text.push('.');
+        digits(&mut text, micros.unsigned_abs(), 6);
     }
     text
 }

@@ -2,7 +2,7 @@
 
 use std::cell::RefCell;
 
-use uuid::{Builder, Uuid};
+use uuid::{Builder, Uuid, fmt::Hyphenated};
 
 /// How many ids the system is asked for at once.
 const AT_ONCE: usize = 64;
@@ -34,4 +34,10 @@ pub fn random() -> Uuid {
         // Where the system has none, it panics as that does.
         bytes.map_or_else(Uuid::new_v4, |bytes| Builder::from_random_bytes(bytes).into_uuid())
     })
+}
+
+/// A new id as text, which is how messages carry it.
+pub fn text() -> String {
+    let mut text = [0; Hyphenated::LENGTH];
+    random().hyphenated().encode_lower(&mut text).to_owned()
 }

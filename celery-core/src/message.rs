@@ -8,8 +8,13 @@ use std::fmt;
 
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
+use uuid::Uuid;
 
-use crate::{arguments::Hidden, value::Map};
+use crate::{
+    arguments::Hidden,
+    codec::json,
+    value::{Map, Value},
+};
 
 /// One message: a serialized body, and what is said about it. Its `Debug` shows neither the body nor what the sender made of
 /// the arguments in it, some of which may be secrets.
@@ -24,6 +29,12 @@ pub struct Message {
     pub content_encoding: Option<String>,
     /// The application's headers. `None` and an empty map both mean that there are none.
     pub headers: Map,
+    /// The headers as JSON, in place of `headers`, which are empty then: of a message on its way out, whose headers are
+    /// read by nobody before they are in its envelope.
+    pub written_headers: Option<Box<str>>,
+    /// Under which it is published once: where it is published again, since the answer was lost, a driver may know by this
+    /// that it was. It is not part of what is carried.
+    pub once: Option<Uuid>,
     /// What the broker acts on.
     pub properties: Properties,
     /// Top-level fields of the envelope that we do not know.
@@ -31,6 +42,15 @@ pub struct Message {
 }
 
 impl Message {
+    /// Reads headers that are there as text alone. What is no JSON object is no headers.
+    pub fn read_headers(&mut self) {
+        if let Some(text) = self.written_headers.take()
+            && let Ok(Value::Object(headers)) = json::from_str(&text)
+        {
+            self.headers = headers;
+        }
+    }
+
     /// Notes that the message was delivered before, in the two places where kombu does.
     pub fn mark_redelivered(&mut self) {
         self.headers.insert("redelivered".to_owned(), true.into());

@@ -31,7 +31,7 @@ use crate::{
     gather::Gather,
     keys::Keys,
     options::BrokerOptions,
-    publish::mail::Mail,
+    publish::{lanes::Lanes, mail::Mail},
     scheduled::scheduled,
     scripts::{BIND, SWEEP_BINDINGS},
 };
@@ -48,6 +48,7 @@ pub struct RedisBroker {
     /// Opened by the first consumer.
     books: Mutex<Option<Arc<Books>>>,
     outbox: Gather<Mail>,
+    lanes: Arc<Lanes>,
 }
 
 impl fmt::Debug for RedisBroker {
@@ -67,6 +68,7 @@ impl RedisBroker {
         let link = Link::new(address, options.link.clone())?;
         Ok(Self {
             link,
+            lanes: Arc::new(Lanes::new(&options.keys)),
             options: Arc::new(options),
             known: Mutex::default(),
             books: Mutex::default(),
@@ -85,6 +87,10 @@ impl RedisBroker {
 
     pub(crate) fn options(&self) -> &BrokerOptions {
         &self.options
+    }
+
+    pub(crate) fn lanes(&self) -> &Arc<Lanes> {
+        &self.lanes
     }
 
     /// Where those who publish meet.

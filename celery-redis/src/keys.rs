@@ -2,7 +2,9 @@
 //!
 //! Ours start with `celery-` and stand beside kombu's: `celery-held.<process>` (the tags that a process holds),
 //! `celery-taken.<process>` (for a day, those that were taken over while it was silent), `celery-processes` (when each
-//! was last heard of), `celery-next-due` (which process wakes for what is due next), `celery-quarantine.<queue>` and `celery-set.<name>` (what the fleet remembers together).
+//! was last heard of), `celery-next-due` (which process wakes for what is due next), `celery-quarantine.<queue>`, `celery-set.<name>`
+//! (what the fleet remembers together) and `celery-published.<lane>` (for an hour, the number of the last pipeline that a publisher pushed,
+//! by which it knows whether one was carried out whose answer was lost).
 
 use celery_core::broker::{Exchange, ExchangeKind, Queue};
 
@@ -68,6 +70,11 @@ impl Keys {
     /// The tags that others took over from a process which was silent.
     pub(crate) fn taken(&self, process: &str) -> String {
         format!("{}celery-taken.{process}", self.prefix)
+    }
+
+    /// What the keys begin with that have the numbers of the last pipelines of publishers.
+    pub(crate) fn published(&self) -> String {
+        format!("{}celery-published.", self.prefix)
     }
 
     pub(crate) fn quarantine(&self, queue: &str) -> String {

@@ -3,10 +3,14 @@
 //! A batch is one round trip, and what goes into one list is one command. Whoever publishes while others do shares
 //! their round trip (see [`gather`](crate::gather)).
 
+pub(crate) mod lanes;
 pub(crate) mod mail;
 mod post;
 
-use std::collections::{HashMap, HashSet};
+use std::{
+    collections::{HashMap, HashSet},
+    sync::Arc,
+};
 
 use celery_core::{
     broker::{BrokerError, ExchangeKind, Publication, Queue},
@@ -14,28 +18,72 @@ use celery_core::{
     ids,
 };
 use deadpool_redis::redis::{cmd, pipe};
+use uuid::Uuid;
 
 use self::mail::Mail;
-use crate::broker::RedisBroker;
+use crate::{broker::RedisBroker, error::Fault};
 
 /// The bindings of exchanges, by their names.
 type Tables = HashMap<String, Vec<String>>;
 
 impl RedisBroker {
     pub(crate) async fn publish_batch(&self, batch: &[Publication]) -> Result<(), BrokerError> {
-        self.declare_targets(batch).await?;
-        let tables = self.tables(batch).await?;
-        let mut mail = Mail::default();
-        let written = batch.iter().try_for_each(|it| self.write(it, &tables, &mut mail));
+        let there = self.there(batch).await?;
+        let left = batch.iter().filter(|it| it.message.once.is_none_or(|it| !there.contains(&it)));
+        self.publish_new(left).await
+    }
+
+    /// Those of the messages that were published before, and whose answer was lost.
+    async fn there(&self, batch: &[Publication]) -> Result<Vec<Uuid>, Fault> {
+        let unsure = self.lanes().recall(batch);
+        if unsure.is_empty() {
+            return Ok(Vec::new());
+        }
+        let mut pipeline = pipe();
+        for (_, mark) in &unsure {
+            pipeline.add_command(mark.read());
+        }
+        match self.link().insist::<Vec<Option<u64>>>(&pipeline).await {
+            Ok(numbers) => {
+                let known = unsure.into_iter().zip(numbers);
+                let there = known.filter(|((_, mark), number)| *number == Some(mark.number));
+                Ok(there.map(|((once, _), _)| once).collect())
+            }
+            Err(fault) => {
+                self.lanes().remember(unsure);
+                Err(fault)
+            }
+        }
+    }
+
+    async fn publish_new<'a>(
+        &self,
+        batch: impl Iterator<Item = &'a Publication> + Clone + Send,
+    ) -> Result<(), BrokerError> {
+        self.declare_targets(batch.clone()).await?;
+        let tables = self.tables(batch.clone()).await?;
+        let mut mail = Mail::new(Arc::clone(self.lanes()));
+        let written = batch.clone().try_for_each(|it| self.write(it, &tables, &mut mail));
         // What comes before one that reaches no queue is published.
         if !mail.is_empty() {
-            self.outbox().ask(self.link(), mail).await?;
+            let mark = mail.mark();
+            let sent = self.outbox().ask(self.link(), mail).await;
+            if let (Err(fault), Some(mark)) = (&sent, mark.get())
+                && fault.is_connection()
+            {
+                let known = batch.filter_map(|it| it.message.once);
+                self.lanes().remember(known.map(|once| (once, mark.clone())));
+            }
+            sent?;
         }
         written
     }
 
     /// The first message to a queue makes the queue known, as Celery's publishers do.
-    async fn declare_targets(&self, batch: &[Publication]) -> Result<(), BrokerError> {
+    async fn declare_targets<'a>(
+        &self,
+        batch: impl Iterator<Item = &'a Publication> + Send,
+    ) -> Result<(), BrokerError> {
         let mut pipeline = pipe();
         let mut new: Vec<Queue> = Vec::new();
         for Publication { exchange, routing_key, .. } in batch {
@@ -55,9 +103,11 @@ impl RedisBroker {
     }
 
     /// The bindings of the named exchanges in the batch.
-    async fn tables(&self, batch: &[Publication]) -> Result<Tables, BrokerError> {
+    async fn tables<'a>(
+        &self,
+        batch: impl Iterator<Item = &'a Publication> + Send,
+    ) -> Result<Tables, BrokerError> {
         let named = batch
-            .iter()
             .filter(|it| !it.exchange.name.is_empty() && it.exchange.kind != ExchangeKind::Fanout);
         let names: Vec<&str> =
             named.map(|it| it.exchange.name.as_str()).collect::<HashSet<_>>().into_iter().collect();

@@ -29,7 +29,7 @@ use serde_json::{Value, json};
 use tokio::task::JoinHandle;
 
 pub(super) use self::{
-    faulty::{faulty, faulty_with},
+    faulty::{FaultyServers, faulty, faulty_with},
     log::Log,
     probe::Probe,
     raw::push_raw,
@@ -191,7 +191,8 @@ pub(super) fn memory_url() -> String {
     format!("memory://circle-{}", number())
 }
 
-fn number() -> u64 {
+/// One that no other test of this process has.
+pub(super) fn number() -> u64 {
     static LAST: AtomicU64 = AtomicU64::new(0);
     LAST.fetch_add(1, Ordering::Relaxed)
 }

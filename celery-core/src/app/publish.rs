@@ -4,6 +4,7 @@ use super::{Celery, send::Outgoing};
 use crate::{
     broker::{Broker, BrokerError, Publication},
     error::Error,
+    ids,
     signals::Publishing,
 };
 
@@ -11,15 +12,10 @@ use crate::{
 #[derive(Debug, Default)]
 pub(crate) struct Parcel {
     pub(crate) batch: Vec<Publication>,
+    /// The id of the first task, where somebody asks for it.
+    pub(crate) first: Option<String>,
     /// Kept only where somebody listens.
     told: Vec<Outgoing>,
-}
-
-impl Parcel {
-    /// The id of the first task in it.
-    pub(crate) fn first_id(&self) -> Option<&str> {
-        self.batch.first()?.message.headers.get("id")?.as_str()
-    }
 }
 
 impl Celery {
@@ -50,7 +46,8 @@ impl Celery {
         let told = (!listeners.is_empty()).then(|| outgoing.clone());
         let event = self.sent_event(&outgoing)?;
         let Outgoing { message, exchange, routing_key, serializer, compression, .. } = outgoing;
-        let message = message.into_message(serializer, compression)?;
+        let mut message = message.into_written(serializer, compression)?;
+        message.once = Some(ids::random());
         parcel.batch.push(Publication { exchange, routing_key, message });
         parcel.batch.extend(event);
         parcel.told.extend(told);

@@ -62,7 +62,7 @@ impl Celery {
         let by_task = task_options.unwrap_or_default();
         let destination = self.destination(&task, &options, &by_task)?;
         let config = &self.inner.config.task;
-        let id = options.task_id.unwrap_or_else(|| ids::random().to_string());
+        let id = options.task_id.unwrap_or_else(ids::text);
         let limits = self.repr_limits();
         let (shown_args, shown_kwargs) = arguments::shown(parameters, &args, &kwargs);
         // What a caller writes of arguments that are shown nowhere may show them.
@@ -274,10 +274,8 @@ impl Celery {
         let priority = route.and_then(|route| route.priority);
         let queues = &self.inner.queues;
         let queue = match queue {
-            Some(name) => {
-                Some(queues.get_or_create(&name).map_err(|error| Error::Call(error.to_string()))?)
-            }
-            None if exchange.is_none() => Some(queues.default_queue()),
+            Some(name) => Some(queues.find(&name).map_err(|error| Error::Call(error.to_string()))?),
+            None if exchange.is_none() => Some(queues.find_default()),
             None => None,
         };
         Ok(match (queue, exchange, key) {
@@ -285,10 +283,15 @@ impl Celery {
             (Some(queue), None, _) | (Some(queue), _, None)
                 if queue.exchange.kind == crate::broker::ExchangeKind::Direct =>
             {
-                let (name, routing_key) = (Some(queue.name.clone()), queue.name);
-                Destination { exchange: Exchange::anonymous(), routing_key, queue: name, priority }
+                let routing_key = match queue {
+                    Cow::Borrowed(queue) => queue.name.clone(),
+                    Cow::Owned(queue) => queue.name,
+                };
+                let queue = Some(routing_key.clone());
+                Destination { exchange: Exchange::anonymous(), routing_key, queue, priority }
             }
             (Some(queue), exchange, key) => {
+                let queue = queue.into_owned();
                 let exchange = exchange.map_or(queue.exchange, Exchange::direct);
                 let routing_key = key.unwrap_or(queue.routing_key);
                 Destination { exchange, routing_key, queue: Some(queue.name), priority }

@@ -124,9 +124,7 @@ pub(crate) fn write_str(out: &mut String, text: &str) {
     out.push('"');
     let mut rest = text;
     // Most strings have nothing to escape, so copy whole runs.
-    while let Some(at) =
-        rest.bytes().position(|it| !(0x20..0x7f).contains(&it) || it == b'"' || it == b'\\')
-    {
+    while let Some(at) = special(rest.as_bytes()) {
         out.push_str(&rest[..at]);
         let special =
             rest[at..].chars().next().expect("a character starts where its first byte was found");
@@ -148,6 +146,21 @@ pub(crate) fn write_str(out: &mut String, text: &str) {
     }
     out.push_str(rest);
     out.push('"');
+}
+
+/// Where the first byte is that does not stand for itself in a string.
+fn special(bytes: &[u8]) -> Option<usize> {
+    /// As many as the machine compares at once.
+    const LANES: usize = 16;
+    let plain = |it: u8| (0x20..0x7f).contains(&it) & (it != b'"') & (it != b'\\');
+    let (chunks, rest) = bytes.as_chunks::<LANES>();
+    for (number, chunk) in chunks.iter().enumerate() {
+        if !chunk.iter().fold(true, |all, it| all & plain(*it)) {
+            let at = chunk.iter().position(|it| !plain(*it))?;
+            return Some(number * LANES + at);
+        }
+    }
+    rest.iter().position(|it| !plain(*it)).map(|at| chunks.len() * LANES + at)
 }
 
 /// Turns what Python writes and JSON lacks into tagged objects, and finds out how deep the text is nested. Text without

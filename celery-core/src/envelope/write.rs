@@ -12,7 +12,7 @@ use crate::{
 };
 
 /// About as much as headers and properties take.
-const AROUND_THE_BODY: usize = 1200;
+const AROUND_THE_BODY: usize = 900;
 
 pub(super) fn envelope(message: &Message, mark: Postmark<'_>, encoding: BodyEncoding) -> String {
     let text = match encoding {
@@ -33,7 +33,10 @@ pub(super) fn envelope(message: &Message, mark: Postmark<'_>, encoding: BodyEnco
     object.text("content-encoding", message.content_encoding.as_deref());
     object.text("content-type", message.content_type.as_deref());
     object.key("headers");
-    json::write_map(&mut object.out, &message.headers);
+    match &message.written_headers {
+        Some(text) => object.out.push_str(text),
+        None => json::write_map(&mut object.out, &message.headers),
+    }
     object.object("properties", |out| {
         properties(
             out,
@@ -92,13 +95,12 @@ impl Object {
         Self { out, empty: true }
     }
 
+    /// A key of ours, in which there is nothing to escape.
     fn key(&mut self, key: &str) {
-        if !self.empty {
-            self.out.push_str(", ");
-        }
+        self.out.push_str(if self.empty { "\"" } else { ", \"" });
         self.empty = false;
-        json::write_str(&mut self.out, key);
-        self.out.push_str(": ");
+        self.out.push_str(key);
+        self.out.push_str("\": ");
     }
 
     fn text(&mut self, key: &str, value: Option<&str>) {
@@ -124,7 +126,10 @@ impl Object {
 
     fn extra(&mut self, extra: &Map) {
         for (key, value) in extra {
-            self.key(key);
+            self.out.push_str(if self.empty { "" } else { ", " });
+            self.empty = false;
+            json::write_str(&mut self.out, key);
+            self.out.push_str(": ");
             json::write_value(&mut self.out, value);
         }
     }

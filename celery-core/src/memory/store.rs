@@ -304,6 +304,7 @@ impl Books {
 /// The copy of a message that goes to one queue.
 fn copy(message: &Message, exchange: &str, routing_key: &str) -> Message {
     let mut copy = message.clone();
+    copy.read_headers();
     let info = &mut copy.properties.delivery_info;
     exchange.clone_into(&mut info.exchange);
     routing_key.clone_into(&mut info.routing_key);

@@ -24,7 +24,7 @@ impl TaskMessage {
         compression: Option<Compression>,
     ) -> Result<Message, EncodeError> {
         let body = self.body(serializer)?;
-        Ok(self.clone().around(body, serializer, compression))
+        Ok(self.clone().around(body, serializer, compression, headers))
     }
 
     /// As [`encode`](Self::encode), of a message that is not needed any more: nothing of it is copied.
@@ -38,7 +38,79 @@ impl TaskMessage {
         compression: Option<Compression>,
     ) -> Result<Message, EncodeError> {
         let body = self.body(serializer)?;
-        Ok(self.around(body, serializer, compression))
+        Ok(self.around(body, serializer, compression, headers))
+    }
+
+    /// As [`into_message`](Self::into_message), with the headers as [text](Message::written_headers).
+    ///
+    /// # Errors
+    ///
+    /// As for `encode`.
+    pub fn into_written(
+        self,
+        serializer: Serializer,
+        compression: Option<Compression>,
+    ) -> Result<Message, EncodeError> {
+        // One that is named like a standard header replaces it, which a map does.
+        if !self.extra_headers.is_empty() || compression.is_some() {
+            return self.into_message(serializer, compression);
+        }
+        let body = self.body(serializer)?;
+        let headers = self.headers_in_json();
+        let mut message = self.around(body, serializer, None, |_| Map::new());
+        message.written_headers = Some(headers.into());
+        Ok(message)
+    }
+
+    /// The standard headers, as `headers` has them.
+    fn headers_in_json(&self) -> String {
+        let TaskHeaders {
+            lang,
+            shadow,
+            eta,
+            expires,
+            group,
+            group_index,
+            retries,
+            timelimit: (hard, soft),
+            root_id,
+            parent_id,
+            argsrepr,
+            kwargsrepr,
+            origin,
+            ignore_result,
+            replaced_task_nesting,
+            stamped_headers,
+            stamps,
+        } = &self.headers;
+        let mut out = Written(String::with_capacity(640));
+        out.text("{\"lang\": ", Some(lang.as_deref().unwrap_or("py")));
+        out.text(", \"task\": ", Some(&self.task));
+        out.text(", \"id\": ", Some(&self.id));
+        out.text(", \"shadow\": ", shadow.as_deref());
+        out.text(", \"eta\": ", eta.as_deref());
+        out.text(", \"expires\": ", expires.as_deref());
+        out.text(", \"group\": ", group.as_deref());
+        out.value(", \"group_index\": ", &(*group_index).into());
+        out.value(", \"retries\": ", &(*retries).into());
+        out.value(", \"timelimit\": [", &hard.clone().into());
+        out.value(", ", &soft.clone().into());
+        out.text("], \"root_id\": ", Some(root_id.as_deref().unwrap_or(&self.id)));
+        out.text(", \"parent_id\": ", parent_id.as_deref());
+        out.text(", \"argsrepr\": ", argsrepr.as_deref());
+        out.text(", \"kwargsrepr\": ", kwargsrepr.as_deref());
+        out.text(", \"origin\": ", origin.as_deref());
+        out.value(", \"ignore_result\": ", &(*ignore_result).into());
+        out.value(", \"replaced_task_nesting\": ", &(*replaced_task_nesting).into());
+        out.0.push_str(", \"stamped_headers\": ");
+        match stamped_headers {
+            Some(names) => json::write_items(&mut out.0, names),
+            None => out.0.push_str("null"),
+        }
+        out.0.push_str(", \"stamps\": ");
+        json::write_map(&mut out.0, stamps);
+        out.0.push('}');
+        out.0
     }
 
     /// The arguments and what is embedded, serialized.
@@ -97,6 +169,7 @@ impl TaskMessage {
         mut body: Bytes,
         serializer: Serializer,
         compression: Option<Compression>,
+        headers: impl FnOnce(Self) -> Map,
     ) -> Message {
         let properties = Properties {
             correlation_id: Some(self.correlation_id.take().unwrap_or_else(|| self.id.clone())),
@@ -118,9 +191,29 @@ impl TaskMessage {
             content_type: Some(serializer.content_type().to_owned()),
             content_encoding: Some(serializer.content_encoding().to_owned()),
             headers,
+            written_headers: None,
+            once: None,
             properties,
             extra: Map::new(),
         }
+    }
+}
+
+/// JSON under way.
+struct Written(String);
+
+impl Written {
+    fn text(&mut self, before: &str, text: Option<&str>) {
+        self.0.push_str(before);
+        match text {
+            Some(text) => json::write_str(&mut self.0, text),
+            None => self.0.push_str("null"),
+        }
+    }
+
+    fn value(&mut self, before: &str, value: &Value) {
+        self.0.push_str(before);
+        json::write_value(&mut self.0, value);
     }
 }
 

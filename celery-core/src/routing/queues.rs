@@ -1,6 +1,6 @@
 //! The queues of the settings, and those that are made up as they are used.
 
-use std::time::Duration;
+use std::{borrow::Cow, time::Duration};
 
 use super::{RouteError, did_you_mean, name, shape, text};
 use crate::{
@@ -126,9 +126,18 @@ impl Queues {
     ///
     /// [`UnknownQueue`] when it is not in the settings, and `task_create_missing_queues` is off.
     pub fn get_or_create(&self, name: &str) -> Result<Queue, UnknownQueue> {
+        self.find(name).map(Cow::into_owned)
+    }
+
+    /// As [`get_or_create`](Self::get_or_create), without a copy of one that is there.
+    ///
+    /// # Errors
+    ///
+    /// As for `get_or_create`.
+    pub(crate) fn find(&self, name: &str) -> Result<Cow<'_, Queue>, UnknownQueue> {
         match self.get(name) {
-            Some(queue) => Ok(queue.clone()),
-            None if self.defaults.create_missing => Ok(self.made_up(name)),
+            Some(queue) => Ok(Cow::Borrowed(queue)),
+            None if self.defaults.create_missing => Ok(Cow::Owned(self.made_up(name))),
             None => {
                 let meant = did_you_mean(name, self.queues.iter().map(|queue| &*queue.name));
                 Err(UnknownQueue { name: name.to_owned(), meant: meant.map(str::to_owned) })
@@ -138,8 +147,13 @@ impl Queues {
 
     /// The queue of tasks that are routed nowhere else, made up if the settings do not have it.
     pub fn default_queue(&self) -> Queue {
+        self.find_default().into_owned()
+    }
+
+    /// As [`default_queue`](Self::default_queue), without a copy of one that is there.
+    pub(crate) fn find_default(&self) -> Cow<'_, Queue> {
         let name = &self.defaults.queue;
-        self.get(name).cloned().unwrap_or_else(|| self.made_up(name))
+        self.get(name).map_or_else(|| Cow::Owned(self.made_up(name)), Cow::Borrowed)
     }
 
     /// The exchange of this name, which is direct unless the settings have it otherwise.

@@ -54,13 +54,20 @@ impl Node {
     /// Writes a message that is to be published.
     pub(super) fn pack(&self, outgoing: Outgoing, parcel: &mut Parcel) -> Result<(), Error> {
         let id = outgoing.message.id.clone();
-        self.app.pack(outgoing, parcel).inspect_err(|error| {
-            tracing::error!(
-                id,
-                error = error as &dyn std::error::Error,
-                "could not write a message"
-            );
-        })
+        match self.app.pack(outgoing, parcel) {
+            Ok(()) => {
+                parcel.first.get_or_insert(id);
+                Ok(())
+            }
+            Err(error) => {
+                tracing::error!(
+                    id,
+                    error = &error as &dyn std::error::Error,
+                    "could not write a message"
+                );
+                Err(error)
+            }
+        }
     }
 
     /// Publishes a message.
@@ -72,7 +79,7 @@ impl Node {
 
     /// Publishes messages.
     pub(super) async fn publish_all(&self, parcel: &Parcel) -> Result<(), Undone> {
-        let Some(id) = parcel.first_id() else { return Ok(()) };
+        let Some(id) = &parcel.first else { return Ok(()) };
         self.persist("publish a task", id, || self.app.publish(parcel)).await
     }
 
@@ -95,7 +102,7 @@ impl Node {
             }
             Err(error) => {
                 tracing::error!(
-                    id = parcel.first_id(),
+                    id = parcel.first,
                     error = &error as &dyn std::error::Error,
                     "could not publish what follows a task and settle its message, which will be delivered again"
                 );

@@ -1,13 +1,19 @@
 //! What publications come to: pushes, new times of expiry, and what is told.
 
+use std::sync::Arc;
+
 use deadpool_redis::redis::{Cmd, cmd};
+
+use super::lanes::{Lanes, Mark, MarkOf};
 
 /// How many messages one command pushes: the server serves nobody else meanwhile.
 const PUSHED_AT_ONCE: usize = 1000;
 
 /// Envelopes with the places that they go to. The messages of one list stay in their order.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Mail {
+    lanes: Arc<Lanes>,
+    mark: MarkOf,
     pushes: Vec<Push>,
     expiries: Vec<(String, u64)>,
     told: Vec<(String, Vec<u8>)>,
@@ -21,6 +27,30 @@ struct Push {
 }
 
 impl Mail {
+    pub(crate) fn new(lanes: Arc<Lanes>) -> Self {
+        let (pushes, expiries, told) = (Vec::new(), Vec::new(), Vec::new());
+        Self { lanes, mark: MarkOf::default(), pushes, expiries, told, messages: 0 }
+    }
+
+    /// Where it is noted with which pipeline it went.
+    pub(crate) fn mark(&self) -> MarkOf {
+        Arc::clone(&self.mark)
+    }
+
+    /// Notes the pipeline that it goes with.
+    pub(super) fn goes_with(&self, mark: &Mark) {
+        // It goes once.
+        _ = self.mark.set(mark.clone());
+    }
+
+    pub(super) fn lanes(&self) -> &Arc<Lanes> {
+        &self.lanes
+    }
+
+    pub(super) fn has_pushes(&self) -> bool {
+        !self.pushes.is_empty()
+    }
+
     /// Pushes the item onto the list.
     pub(crate) fn push(&mut self, list: String, item: Vec<u8>) {
         self.messages += 1;
@@ -102,6 +132,20 @@ pub(crate) fn commands<'a>(mails: impl Iterator<Item = &'a Mail> + Clone) -> Vec
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::keys::Keys;
+
+    fn mail() -> Mail {
+        let keys = Keys {
+            prefix: String::new(),
+            sep: String::new(),
+            steps: vec![0],
+            unacked: String::new(),
+            unacked_index: String::new(),
+            fanout_prefix: String::new(),
+            fanout_patterns: true,
+        };
+        Mail::new(Arc::new(Lanes::new(&keys)))
+    }
 
     fn written(mails: &[Mail]) -> Vec<String> {
         let shown = |(_, command): (&str, Cmd)| {
@@ -118,12 +162,12 @@ mod tests {
 
     #[test]
     fn what_goes_into_one_list_is_one_command_in_its_order() {
-        let mut first = Mail::default();
+        let mut first = mail();
         first.push("a".to_owned(), b"1".to_vec());
         first.tell("news".to_owned(), b"1 was sent".to_vec());
         first.push("b".to_owned(), b"2".to_vec());
         first.push("a".to_owned(), b"3".to_vec());
-        let mut second = Mail::default();
+        let mut second = mail();
         second.push("a".to_owned(), b"4".to_vec());
         second.expire("a".to_owned(), 50);
         second.expire("a".to_owned(), 50);
@@ -135,7 +179,7 @@ mod tests {
 
     #[test]
     fn no_command_pushes_more_than_a_thousand_messages() {
-        let mut mail = Mail::default();
+        let mut mail = mail();
         (0..2500)
             .for_each(|number: i32| mail.push("a".to_owned(), number.to_string().into_bytes()));
         let lengths: Vec<_> =

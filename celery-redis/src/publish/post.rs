@@ -2,7 +2,10 @@
 
 use deadpool_redis::redis::{Cmd, Pipeline, RedisResult, Value};
 
-use super::mail::{Mail, commands};
+use super::{
+    lanes::Mark,
+    mail::{Mail, commands},
+};
 use crate::{connection::Link, error::Fault, gather::Question};
 
 impl Question for Mail {
@@ -15,12 +18,21 @@ impl Question for Mail {
     }
 
     async fn ask(link: &Link, mails: &[&Self]) -> Vec<Result<(), Fault>> {
-        let mut commands = commands(mails.iter().copied());
-        let faults = match commands.as_slice() {
-            [(target, command)] => {
-                link.ask::<()>(command).await.map_err(|fault| vec![(*target, fault)])
+        let commands = commands(mails.iter().copied());
+        let lanes = mails.first().map(|mail| mail.lanes());
+        let faults = match lanes.filter(|_| mails.iter().any(|mail| mail.has_pushes())) {
+            None => ask_each(link, commands, None).await,
+            Some(lanes) => {
+                let mark = lanes.take();
+                mails.iter().for_each(|mail| mail.goes_with(&mark));
+                let outcome = ask_each(link, commands, Some(&mark)).await;
+                let lost =
+                    |faults: &Vec<(&str, Fault)>| faults.iter().any(|it| it.1.is_connection());
+                if !outcome.as_ref().is_err_and(lost) {
+                    lanes.give_back(mark);
+                }
+                outcome
             }
-            _ => ask_each(link, std::mem::take(&mut commands)).await,
         };
         let Err(faults) = faults else { return vec![Ok(()); mails.len()] };
         let of = |mail: &&Self| {
@@ -31,17 +43,24 @@ impl Question for Mail {
     }
 }
 
-/// Asks for each, whatever becomes of the others: what went wrong, and where.
+/// Asks for each, whatever becomes of the others: what went wrong, and where. With a mark all is one transaction.
 async fn ask_each<'a>(
     link: &Link,
     commands: Vec<(&'a str, Cmd)>,
+    mark: Option<&Mark>,
 ) -> Result<(), Vec<(&'a str, Fault)>> {
-    let mut pipeline = Pipeline::with_capacity(commands.len());
+    let mut pipeline = Pipeline::with_capacity(commands.len() + 1);
     pipeline.ignore_errors();
+    if mark.is_some() {
+        pipeline.atomic();
+    }
     let mut targets = Vec::with_capacity(commands.len());
     for (target, command) in commands {
         targets.push(target);
         pipeline.add_command(command);
+    }
+    if let Some(mark) = mark {
+        pipeline.add_command(mark.write());
     }
     let targets = targets.into_iter();
     let faults: Vec<_> = match link.ask_all::<Vec<RedisResult<Value>>>(&pipeline).await {

@@ -85,3 +85,17 @@ async fn what_comes_before_a_message_without_a_queue_is_published() {
     assert!(error.to_string().contains("no queue is bound to exchange `nothing-bound`"), "{error}");
     assert_eq!(space.ask::<u32>("LLEN", "q", &[]).await, 1);
 }
+
+#[tokio::test]
+async fn what_a_publisher_is_known_by_is_one_key_and_expires() {
+    let space = Space::new().await;
+    for body in ["one", "two", "three"] {
+        space.publish("q", body).await;
+    }
+    let pattern = space.key("celery-published.*");
+    let keys: Vec<String> = space.raw(&["KEYS", &pattern]).await;
+    let [key] = keys.as_slice() else { panic!("{keys:?}") };
+    assert_eq!(space.raw::<u64>(&["GET", key]).await, 3);
+    let ttl: i64 = space.raw(&["TTL", key]).await;
+    assert!((3500..=3600).contains(&ttl), "{ttl}");
+}

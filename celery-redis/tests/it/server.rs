@@ -116,10 +116,11 @@ impl Space {
         command.query_async(&mut self.raw.clone()).await.unwrap()
     }
 
-    /// All keys of the namespace, without the prefix, sorted.
+    /// All keys of the namespace, without the prefix, sorted; but for those that have a publisher's last number, which expire.
     pub(crate) async fn keys(&self) -> Vec<String> {
         let mut keys: Vec<String> = self.raw(&["KEYS", &format!("{}*", self.prefix)]).await;
         keys.sort();
+        keys.retain(|key| !key.contains("celery-published."));
         keys.iter().map(|key| key.strip_prefix(&self.prefix).unwrap().to_owned()).collect()
     }
 

@@ -125,6 +125,7 @@ pub async fn every_field_of_a_message_survives(broker: Arc<dyn Broker>) {
             ..Properties::default()
         },
         extra: object(json!({ "x-of-a-later-version": [1, { "b": "c" }] })),
+        ..Message::default()
     };
     publish_all(&broker, &[to_queue("letters", sent.clone())]).await;
     let mut consumer = consume(&broker, &["letters"], 0).await;
