@@ -4,6 +4,7 @@
 
 mod builder;
 mod current;
+mod deadline;
 mod origin;
 mod overrides;
 mod processes;
@@ -24,7 +25,7 @@ pub use self::{builder::Builder, overrides::Overrides};
 use self::{origin::Origin, processes::ProcessHooks};
 use crate::{
     backend::Backend,
-    broker::{Broker, BrokerError},
+    broker::Broker,
     clock::LogicalClock,
     codec::AcceptContent,
     config::{Config, ServerUrl},
@@ -112,7 +113,7 @@ impl Celery {
     /// # Errors
     /// [`Error::Broker`] when no broker can be reached.
     pub async fn broker(&self) -> Result<&Arc<dyn Broker>, Error> {
-        let connect = || self.connect_first(self.broker_urls());
+        let connect = || transport::connect_brokers(self.broker_urls(), &self.inner.config);
         Ok(self.inner.broker.get_or_try_init(connect).await?)
     }
 
@@ -125,7 +126,7 @@ impl Celery {
             return self.broker().await;
         }
         let urls = self.inner.config.broker.write_urls();
-        let connect = || self.connect_first(urls);
+        let connect = || transport::connect_brokers(urls, &self.inner.config);
         Ok(self.inner.publisher.get_or_try_init(connect).await?)
     }
 
@@ -207,23 +208,6 @@ impl Celery {
 
     pub(crate) fn state_map(&self) -> &StateMap {
         &self.inner.state
-    }
-
-    async fn connect_first(&self, urls: &[ServerUrl]) -> Result<Arc<dyn Broker>, BrokerError> {
-        let mut last = BrokerError::refused("no broker URL is configured; set `broker_url`");
-        for (at, url) in urls.iter().enumerate() {
-            match transport::connect_broker(url, &self.inner.config).await {
-                Ok(broker) => return Ok(broker),
-                Err(error) => {
-                    // The last one is for the caller to tell.
-                    if at + 1 < urls.len() {
-                        tracing::warn!(broker = %url, error = &error as &dyn std::error::Error, "could not connect; trying the next broker");
-                    }
-                    last = error;
-                }
-            }
-        }
-        Err(last)
     }
 }
 

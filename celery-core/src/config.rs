@@ -27,7 +27,7 @@ use jiff::tz::TimeZone;
 use serde::{Serialize, Serializer};
 use serde_json::Value;
 
-pub use broker::BrokerConfig;
+pub use broker::{BrokerConfig, FailoverStrategy};
 pub use control::ControlConfig;
 pub use error::{ConfigError, Problem};
 pub use event::EventConfig;

@@ -42,8 +42,9 @@ const SCHEMES: &[&str] = &["memory"];
 inventory::submit! {
     BrokerTransport {
         schemes: SCHEMES,
-        connect: |url, _config| {
-            let broker = MemoryBroker::named(name(url));
+        connect: |urls, _config| {
+            // Memory is never lost, so there is no other to go on to.
+            let broker = MemoryBroker::named(urls.first().map_or("", name));
             Box::pin(async move {
                 here().map_err(BrokerError::refused)?;
                 Ok(Arc::new(broker) as _)

@@ -23,8 +23,9 @@ pub type Connecting<Driver, Error> = BoxFuture<'static, Result<Arc<Driver>, Erro
 pub struct BrokerTransport {
     /// The URL schemes that it serves.
     pub schemes: &'static [&'static str],
-    /// Connects.
-    pub connect: fn(&ServerUrl, &Config) -> Connecting<dyn Broker, BrokerError>,
+    /// Connects to the first of the servers that can be reached. A driver that is given several MUST go on to the next
+    /// one by itself, also later, when the one that it is connected to is gone.
+    pub connect: fn(&[ServerUrl], &Config) -> Connecting<dyn Broker, BrokerError>,
 }
 
 /// A driver for result backends.
@@ -44,11 +45,40 @@ pub async fn connect_broker(
     url: &ServerUrl,
     config: &Config,
 ) -> Result<Arc<dyn Broker>, BrokerError> {
-    let schemes = || inventory::iter::<BrokerTransport>().flat_map(|t| t.schemes);
-    match inventory::iter::<BrokerTransport>().find(|t| t.schemes.contains(&url.scheme())) {
-        Some(transport) => (transport.connect)(url, config).await,
-        None => Err(BrokerError::refused(UnknownScheme::new("broker", url.scheme(), schemes()))),
+    connect_brokers(std::slice::from_ref(url), config).await
+}
+
+/// Connects to the first of several brokers that can be reached. Those that stand together in the list and have the same
+/// driver are given to it together.
+pub async fn connect_brokers(
+    urls: &[ServerUrl],
+    config: &Config,
+) -> Result<Arc<dyn Broker>, BrokerError> {
+    let serves =
+        |transport: &&BrokerTransport, url: &ServerUrl| transport.schemes.contains(&url.scheme());
+    let mut left = urls;
+    let mut last = BrokerError::refused("no broker URL is configured; set `broker_url`");
+    while let Some(url) = left.first() {
+        let found = inventory::iter::<BrokerTransport>().find(|transport| serves(transport, url));
+        let Some(transport) = found else {
+            let schemes = inventory::iter::<BrokerTransport>().flat_map(|t| t.schemes);
+            return Err(BrokerError::refused(UnknownScheme::new("broker", url.scheme(), schemes)));
+        };
+        let together = left.iter().take_while(|url| serves(&transport, url)).count();
+        let (own, others) = left.split_at(together);
+        match (transport.connect)(own, config).await {
+            Ok(broker) => return Ok(broker),
+            Err(error) => {
+                // The last one is for the caller to tell.
+                if !others.is_empty() {
+                    tracing::warn!(broker = %url, error = &error as &dyn std::error::Error, "could not connect; trying the next broker");
+                }
+                last = error;
+            }
+        }
+        left = others;
     }
+    Err(last)
 }
 
 /// Connects to the result backend at the URL; without one, to the [`DisabledBackend`].

@@ -24,6 +24,7 @@ mod line;
 mod mingle;
 mod moment;
 mod node;
+mod outage;
 mod panics;
 mod patience;
 mod pool;
@@ -131,6 +132,17 @@ pub struct Shutdown {
     pub cold: CancellationToken,
     /// Does not wait for that time either.
     pub now: CancellationToken,
+}
+
+impl Shutdown {
+    /// Waits until it is asked for, in whatever way.
+    async fn stopping(&self) {
+        tokio::select! {
+            () = self.warm.cancelled() => {}
+            () = self.cold.cancelled() => {}
+            () = self.now.cancelled() => {}
+        }
+    }
 }
 
 /// A worker that is ready to run.

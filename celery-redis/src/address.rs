@@ -1,28 +1,37 @@
-//! Where the server is and how to get in: from a URL and the settings beside it.
+//! Where the servers are and how to get in: from URLs and the settings beside them.
+
+pub(crate) mod at;
+mod tls;
 
 use celery_core::{
     config::{CertReqs, Config, ServerUrl, SslOptions},
     value::Map,
 };
-use deadpool_redis::redis;
+use deadpool_redis::redis::{ConnectionAddr, ProtocolVersion, RedisConnectionInfo};
 use percent_encoding::percent_decode_str;
-use redis::{
-    Client, ClientTlsConfig, ConnectionAddr, ConnectionInfo, IntoConnectionInfo, ProtocolVersion,
-    RedisConnectionInfo, TlsCertificates,
-};
-use serde_json::json;
 use url::Url;
 
-use crate::{error::BadOption, options::from_text};
+pub(crate) use self::tls::ssl_from;
+use self::tls::with_certificates;
+use crate::{connection::Server, error::BadOption, options::from_text};
+
+/// The servers of one broker or result backend.
+pub(crate) struct Addresses {
+    /// At least one.
+    pub(crate) servers: Vec<Server>,
+    /// Whether they are sentinels, who know where the server is.
+    pub(crate) are_sentinels: bool,
+    /// The database, which is the same on all of them.
+    pub(crate) db: i64,
+    /// What the URLs say behind the `?` that is not about reaching a server.
+    pub(crate) query: Map,
+}
 
 /// A server, and what its URL says behind the `?` that is not about reaching it.
-#[derive(Clone)]
-pub(crate) struct Address {
-    pub(crate) info: ConnectionInfo,
-    /// The server as messages show it.
-    pub(crate) shown: String,
-    pub(crate) db: i64,
-    pub(crate) query: Map,
+struct Address {
+    server: Server,
+    db: i64,
+    query: Map,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,17 +40,63 @@ enum Role {
     Backend,
 }
 
-impl Address {
+impl Addresses {
     /// The broker. `rediss://` without `ssl_cert_reqs` is not verified, as in kombu.
-    pub(crate) fn broker(url: &ServerUrl, config: &Config) -> Result<Self, BadOption> {
-        Self::read(url, Role::Broker, config)
+    pub(crate) fn broker(urls: &[ServerUrl], config: &Config) -> Result<Self, BadOption> {
+        Self::read(urls, Role::Broker, config)
     }
 
     /// The result backend. `rediss://` must say what it wants of certificates, as in Celery.
     pub(crate) fn backend(url: &ServerUrl, config: &Config) -> Result<Self, BadOption> {
-        Self::read(url, Role::Backend, config)
+        Self::read(&url.servers(), Role::Backend, config)
     }
 
+    /// The servers as messages show them.
+    pub(crate) fn shown(&self) -> String {
+        let shown = self.servers.iter().map(|server| server.shown.as_str());
+        shown.collect::<Vec<_>>().join(";")
+    }
+
+    fn read(urls: &[ServerUrl], role: Role, config: &Config) -> Result<Self, BadOption> {
+        let Some(first) = urls.first() else {
+            return Err(BadOption("there is no URL of a Redis server".to_owned()));
+        };
+        let are_sentinels = first.scheme() == "sentinel";
+        let mut all: Option<Self> = None;
+        for url in urls {
+            if (url.scheme() == "sentinel") != are_sentinels {
+                return Err(BadOption(format!(
+                    "`{url}` stands beside `{first}`: a list has either sentinels or servers"
+                )));
+            }
+            let Address { server, db, query } = Address::read(url, role, config)?;
+            let all = all.get_or_insert_with(|| Self {
+                servers: Vec::new(),
+                are_sentinels,
+                db,
+                query: Map::new(),
+            });
+            if db != all.db {
+                return Err(BadOption(format!(
+                    "`{url}` names database {db} and `{first}` database {}: name the same one in all URLs of a list",
+                    all.db
+                )));
+            }
+            for (name, value) in query {
+                if all.query.get(&name).is_some_and(|before| *before != value) {
+                    return Err(BadOption(format!(
+                        "`{name}` differs among the URLs of a list, and all servers of it are used alike: say it once"
+                    )));
+                }
+                all.query.insert(name, value);
+            }
+            all.servers.push(server);
+        }
+        all.ok_or_else(|| BadOption("there is no URL of a Redis server".to_owned()))
+    }
+}
+
+impl Address {
     fn read(url: &ServerUrl, role: Role, config: &Config) -> Result<Self, BadOption> {
         let shown = url.to_string();
         let no_url =
@@ -70,8 +125,17 @@ impl Address {
                 let why = "a rediss:// result backend must say what it wants of certificates; add `?ssl_cert_reqs=required`";
                 return Err(no_url(why.to_owned()));
             }
-            (_, Some(_), _) => {
-                return Err(no_url("options that start with `ssl_` need `rediss://`".to_owned()));
+            (scheme, Some(_), _) => {
+                let why = match (scheme, role) {
+                    ("sentinel", Role::Broker) => {
+                        "set `broker_use_ssl` to encrypt what goes to the master, and `sentinel_kwargs` for the sentinels"
+                    }
+                    ("sentinel", Role::Backend) => {
+                        "set `redis_backend_use_ssl` to encrypt what goes to the master, and `sentinel_kwargs` for the sentinels"
+                    }
+                    _ => "options that start with `ssl_` need `rediss://`",
+                };
+                return Err(no_url(why.to_owned()));
             }
             (_, None, ssl) if !is_socket => ssl,
             _ => None,
@@ -103,7 +167,8 @@ impl Address {
                 None => fallback(role, config.redis.host.clone())
                     .unwrap_or_else(|| "127.0.0.1".to_owned()),
             };
-            let port = parsed.port().or(fallback(role, config.redis.port)).unwrap_or(6379);
+            let port = parsed.port().or(fallback(role, config.redis.port));
+            let port = port.unwrap_or(if url.scheme() == "sentinel" { 26379 } else { 6379 });
             match &tls {
                 None => ConnectionAddr::Tcp(host, port),
                 Some(ssl) => {
@@ -127,15 +192,12 @@ impl Address {
         if let Some(password) = password {
             login = login.set_password(password);
         }
-        let info = addr
-            .into_connection_info()
-            .map_err(|error| no_url(error.to_string()))?
-            .set_redis_settings(login);
+        let info = at::info(addr)?.set_redis_settings(login);
         let info = match &tls {
             Some(ssl) => with_certificates(info, ssl)?,
             None => info,
         };
-        Ok(Self { info, shown, db, query })
+        Ok(Self { server: Server { info, shown }, db, query })
     }
 }
 
@@ -159,81 +221,6 @@ fn parse(text: &str) -> Result<Url, String> {
         Url::parse(&format!("{scheme}://{login}127.0.0.1{host}{tail}"))
             .map_err(|error| error.to_string())
     })
-}
-
-fn ssl_from(query: &mut Map) -> Result<Option<SslOptions>, String> {
-    let names: Vec<String> =
-        query.keys().filter(|name| name.starts_with("ssl_")).cloned().collect();
-    if names.is_empty() {
-        return Ok(None);
-    }
-    let mut ssl = SslOptions::default();
-    for name in names {
-        let value = query.shift_remove(&name).unwrap_or_default();
-        let path = || value.as_str().map(Into::into);
-        match name.as_str() {
-            "ssl_cert_reqs" => {
-                ssl.cert_reqs =
-                    CertReqs::parse(&if value.is_null() { json!("none") } else { value.clone() })
-                        .ok_or_else(|| {
-                        format!("`ssl_cert_reqs` is required, optional or none, not {value}")
-                    })?;
-            }
-            "ssl_ca_certs" => ssl.ca_certs = path(),
-            "ssl_certfile" => ssl.certfile = path(),
-            "ssl_keyfile" => ssl.keyfile = path(),
-            "ssl_check_hostname" => ssl.check_hostname = value.as_bool(),
-            other => {
-                let known =
-                    "ssl_cert_reqs, ssl_ca_certs, ssl_certfile, ssl_keyfile and ssl_check_hostname";
-                return Err(format!("there is no option `{other}`; there are {known}"));
-            }
-        }
-    }
-    Ok(Some(ssl))
-}
-
-fn with_certificates(info: ConnectionInfo, ssl: &SslOptions) -> Result<ConnectionInfo, BadOption> {
-    // The redis crate takes the process's provider. Somebody else may install one at the same moment; any will do.
-    if rustls::crypto::CryptoProvider::get_default().is_none() {
-        let _ = rustls::crypto::ring::default_provider().install_default();
-    }
-    let read = |path: &std::path::Path| {
-        std::fs::read(path).map_err(|error| {
-            BadOption(format!("cannot read the certificate file {}: {error}", path.display()))
-        })
-    };
-    let client_tls = match (&ssl.certfile, &ssl.keyfile) {
-        (Some(cert), key) => Some(ClientTlsConfig {
-            client_cert: read(cert)?,
-            client_key: read(key.as_ref().unwrap_or(cert))?,
-        }),
-        (None, Some(key)) => {
-            return Err(BadOption(format!(
-                "`ssl_keyfile` {} needs `ssl_certfile` beside it",
-                key.display()
-            )));
-        }
-        (None, None) => None,
-    };
-    let root_cert = ssl
-        .ca_certs
-        .as_deref()
-        .filter(|_| ssl.cert_reqs != CertReqs::None)
-        .map(read)
-        .transpose()?;
-    let info = if client_tls.is_some() || root_cert.is_some() {
-        let client = Client::build_with_tls(info, TlsCertificates { client_tls, root_cert })
-            .map_err(|error| BadOption(format!("the certificates cannot be used: {error}")))?;
-        client.get_connection_info().clone()
-    } else {
-        info
-    };
-    let mut addr = info.addr().clone();
-    if ssl.check_hostname == Some(false) {
-        addr.set_danger_accept_invalid_hostnames(true);
-    }
-    Ok(info.set_addr(addr))
 }
 
 #[cfg(test)]

@@ -19,7 +19,7 @@ use self::{
     store::{Outcome, Stored},
 };
 use crate::{
-    address::Address, connection::Link, gather::Gather, options::BackendOptions, waiting::Waiting,
+    address::Addresses, connection::Link, gather::Gather, options::BackendOptions, waiting::Waiting,
 };
 
 /// A result backend on a Redis server.
@@ -46,9 +46,9 @@ impl RedisBackend {
     /// [`BackendError::Other`] for an option or a part of the URL that cannot be used, [`BackendError::Codec`] for a
     /// serializer or compression that there is not.
     pub fn new(url: &ServerUrl, config: &Config) -> Result<Self, BackendError> {
-        let address = Address::backend(url, config)?;
-        let options = BackendOptions::read(config, &address.query)?;
-        let link = Link::new(address, options.link)?;
+        let addresses = Addresses::backend(url, config)?;
+        let options = BackendOptions::read(config, &addresses.query)?;
+        let link = Link::new(addresses, options.link)?;
         Ok(Self {
             storing: Gather::default(),
             waiting: Waiting::new(link.clone()),

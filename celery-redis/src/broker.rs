@@ -22,7 +22,7 @@ use deadpool_redis::redis::{Pipeline, cmd, pipe};
 use tokio::time::Instant;
 
 use crate::{
-    address::Address,
+    address::Addresses,
     books::Books,
     connection::Link,
     consumer::RedisConsumer,
@@ -44,11 +44,17 @@ pub struct RedisBroker {
     link: Link,
     options: Arc<BrokerOptions>,
     /// The queues that are known to be bound.
-    known: Mutex<HashMap<String, Queue>>,
+    known: Mutex<HashMap<String, Known>>,
     /// Opened by the first consumer.
     books: Mutex<Option<Arc<Books>>>,
     outbox: Gather<Mail>,
     lanes: Arc<Lanes>,
+}
+
+/// A queue, and the connection over which it was bound: another server may not have the binding.
+struct Known {
+    queue: Queue,
+    over: u64,
 }
 
 impl fmt::Debug for RedisBroker {
@@ -58,14 +64,14 @@ impl fmt::Debug for RedisBroker {
 }
 
 impl RedisBroker {
-    /// Reads URL and options; connects with the first command.
+    /// Reads URLs and options; connects with the first command.
     ///
     /// # Errors
-    /// [`BrokerError::Refused`] for an option or a part of the URL that cannot be used.
-    pub fn new(url: &ServerUrl, config: &Config) -> Result<Self, BrokerError> {
-        let address = Address::broker(url, config)?;
-        let options = BrokerOptions::read(config, &address.query, address.db)?;
-        let link = Link::new(address, options.link.clone())?;
+    /// [`BrokerError::Refused`] for an option or a part of a URL that cannot be used.
+    pub fn new(urls: &[ServerUrl], config: &Config) -> Result<Self, BrokerError> {
+        let addresses = Addresses::broker(urls, config)?;
+        let options = BrokerOptions::read(config, &addresses.query, addresses.db)?;
+        let link = Link::new(addresses, options.link.clone())?;
         Ok(Self {
             link,
             lanes: Arc::new(Lanes::new(&options.keys)),
@@ -98,12 +104,12 @@ impl RedisBroker {
         &self.outbox
     }
 
-    fn known(&self) -> MutexGuard<'_, HashMap<String, Queue>> {
+    fn known(&self) -> MutexGuard<'_, HashMap<String, Known>> {
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(crate) fn declared(&self, queue: &str) -> bool {
-        self.known().contains_key(queue)
+        self.known().get(queue).is_some_and(|known| known.over == self.link.number())
     }
 
     pub(crate) fn remember(&self, queue: Queue) {
@@ -111,17 +117,17 @@ impl RedisBroker {
         if known.len() >= MOST_KNOWN {
             // A program that makes up a queue for each of its users is not to keep them all. Those that expire have
             // more to remember than that they are bound.
-            known.retain(|_, queue| queue.expires.is_some());
+            known.retain(|_, known| known.queue.expires.is_some());
             if known.len() >= MOST_KNOWN {
                 known.clear();
             }
         }
-        known.insert(queue.name.clone(), queue);
+        known.insert(queue.name.clone(), Known { queue, over: self.link.number() });
     }
 
     /// After how many milliseconds a queue that we know to expire does so.
     pub(crate) fn expires(&self, queue: &str) -> Option<u64> {
-        self.known().get(queue).and_then(|queue| queue.expires).map(millis)
+        self.known().get(queue).and_then(|known| known.queue.expires).map(millis)
     }
 
     pub(crate) fn bind(&self, queue: &Queue, pipeline: &mut Pipeline) {
@@ -140,8 +146,12 @@ impl RedisBroker {
 
     async fn declare_all(&self, queues: &[Queue]) -> Result<(), BrokerError> {
         let mut pipeline = pipe();
-        let new: Vec<&Queue> =
-            queues.iter().filter(|queue| self.known().get(&queue.name) != Some(*queue)).collect();
+        let over = self.link.number();
+        let is_bound = |queue: &Queue| {
+            let known = self.known();
+            known.get(&queue.name).is_some_and(|it| it.queue == *queue && it.over == over)
+        };
+        let new: Vec<&Queue> = queues.iter().filter(|queue| !is_bound(queue)).collect();
         new.iter().for_each(|queue| self.bind(queue, &mut pipeline));
         if !new.is_empty() {
             self.link.insist::<()>(&pipeline).await?;
@@ -338,7 +348,7 @@ fn binding_ttl(expires: Duration) -> Duration {
     (expires * 2).max(Duration::from_secs(3600))
 }
 
-fn bind(keys: &Keys, queue: &Queue, pipeline: &mut Pipeline) {
+pub(crate) fn bind(keys: &Keys, queue: &Queue, pipeline: &mut Pipeline) {
     let (exchange, member) = (&queue.exchange.name, keys.binding(queue));
     match queue.expires {
         Some(expires) => {
@@ -432,7 +442,7 @@ mod tests {
     #[test]
     fn queues_are_not_remembered_without_end() {
         let url = ServerUrl::parse("redis://localhost").unwrap();
-        let broker = RedisBroker::new(&url, &ConfigLoader::new().load().unwrap()).unwrap();
+        let broker = RedisBroker::new(&[url], &ConfigLoader::new().load().unwrap()).unwrap();
         let expires = Some(Duration::from_secs(60));
         broker.remember(Queue { expires, ..Queue::named("expires") });
         for number in 0..MOST_KNOWN + 5 {

@@ -2,130 +2,153 @@
 //!
 //! All ordinary commands go over one multiplexed connection: whatever is asked for at the same time is written
 //! together and answered together, which is what a pipeline is. A connection that failed is not used again; the next
-//! command gets a fresh one from the pool.
+//! command makes a fresh one, to the server that is the right one then (see `servers`). All connections follow the
+//! shared one: when it has gone to another server, the others are told that theirs are lost.
 
+mod open;
 mod pause;
 
 use std::{
     fmt,
     sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering},
+        Arc, Mutex, MutexGuard, PoisonError, RwLock, Weak,
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
 };
 
-use deadpool_redis::{Connection, Manager, Pool, Runtime, redis};
-use redis::{
-    AsyncConnectionConfig, Client, Cmd, FromRedisValue, Pipeline, PushInfo, PushKind, RedisError,
+use deadpool_redis::redis::{
+    Cmd, FromRedisValue, Pipeline, PushInfo, PushKind, RedisError,
     aio::{MultiplexedConnection, PubSub},
     io::tcp::{TcpSettings, socket2::TcpKeepalive},
 };
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex as AsyncMutex, watch};
 
-pub(crate) use self::pause::{Patience, Pause};
+pub(crate) use self::{
+    open::{Opened, Server},
+    pause::{Patience, Pause},
+};
 use crate::{
-    address::Address,
+    address::Addresses,
     error::{BadOption, Fault, Step},
     options::{Keepalive, LinkOptions},
+    servers::{Found, Servers},
 };
 
-/// The way to one server.
+/// The way to a server.
 #[derive(Clone)]
 pub(crate) struct Link(Arc<Inner>);
 
 struct Inner {
-    shown: String,
-    client: Client,
-    pool: Pool,
+    servers: Servers,
     options: LinkOptions,
-    shared: Mutex<Option<Shared>>,
-    /// Grows each time that the shared connection is found to be gone.
-    losses: Arc<AtomicU64>,
+    shared: RwLock<Option<Arc<Shared>>>,
+    /// Held by the one who connects; what the last attempt has failed with, if it has.
+    connecting: AsyncMutex<Option<Fault>>,
+    /// How many attempts to connect have begun.
+    attempts: AtomicU64,
+    is_closed: AtomicBool,
+    /// How often the shared connection has gone to another server.
+    moves: watch::Sender<u64>,
+    /// Who is told that it has.
+    listeners: Mutex<Vec<Weak<Listener>>>,
 }
 
+/// Told of what a server pushes.
+type Listener = dyn Fn(PushInfo) + Send + Sync;
+
 struct Shared {
+    server: Server,
     connection: MultiplexedConnection,
-    losses: u64,
+    lost: Arc<AtomicBool>,
+    /// The number of the attempt that made it.
+    number: u64,
+}
+
+impl Shared {
+    /// Notes what an outcome says of the connection.
+    fn seen<T>(&self, outcome: Result<T, RedisError>) -> Result<T, Fault> {
+        outcome.map_err(|error| {
+            let fault = Fault::new(&self.server.shown, &error);
+            if matches!(fault.step(), Step::Reconnect | Step::Move) {
+                // Also where no push told of it: a server that does not answer, a runtime that ended.
+                self.lost.store(true, Ordering::Release);
+            }
+            fault
+        })
+    }
 }
 
 impl fmt::Debug for Link {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("Link").field(&self.0.shown).finish()
+        f.debug_tuple("Link").field(&self.shown()).finish()
     }
 }
 
 impl Link {
     /// Connects to nothing yet.
-    pub(crate) fn new(address: Address, options: LinkOptions) -> Result<Self, BadOption> {
-        let info = match options.keepalive {
-            Some(keepalive) => address.info.set_tcp_settings(
-                TcpSettings::default().set_nodelay(true).set_keepalive(tcp(keepalive)),
-            ),
-            None => address.info.set_tcp_settings(TcpSettings::default().set_nodelay(true)),
-        };
-        let bad = |error: &dyn fmt::Display| {
-            BadOption(format!("`{}` cannot be used: {error}", address.shown))
-        };
-        let client = Client::open(info.clone()).map_err(|error| bad(&error))?;
-        let losses = Arc::new(AtomicU64::new(0));
-        let lost = Arc::clone(&losses);
-        let config = config_of(&options).set_push_sender(move |push: PushInfo| {
-            if push.kind == PushKind::Disconnection {
-                lost.fetch_add(1, Ordering::Release);
-            }
-            Ok::<_, ()>(())
-        });
-        let manager = Manager::new_with_config(info, config).map_err(|error| bad(&error))?;
-        let pool = Pool::builder(manager)
-            // The shared one; it is taken out as soon as it is made.
-            .max_size(1)
-            .runtime(Runtime::Tokio1)
-            .build()
-            .map_err(|error| bad(&error))?;
-        let shown = address.shown;
-        Ok(Self(Arc::new(Inner { shown, client, pool, options, shared: Mutex::new(None), losses })))
+    pub(crate) fn new(mut addresses: Addresses, options: LinkOptions) -> Result<Self, BadOption> {
+        for server in &mut addresses.servers {
+            server.info = server.info.clone().set_tcp_settings(tcp(&options));
+        }
+        Ok(Self(Arc::new(Inner {
+            servers: Servers::new(addresses, &options)?,
+            options,
+            shared: RwLock::default(),
+            connecting: AsyncMutex::default(),
+            attempts: AtomicU64::new(0),
+            is_closed: AtomicBool::new(false),
+            moves: watch::Sender::new(0),
+            listeners: Mutex::default(),
+        })))
     }
 
-    /// The server as messages show it.
+    /// The servers as messages show them.
     pub(crate) fn shown(&self) -> &str {
-        &self.0.shown
+        self.0.servers.shown()
     }
 
     pub(crate) fn options(&self) -> &LinkOptions {
         &self.0.options
     }
 
+    /// What an error on a connection of its own means. That its server is the wrong one holds for all connections.
     pub(crate) fn fault(&self, error: &RedisError) -> Fault {
-        Fault::new(&self.0.shown, error)
+        let Some(shared) = self.present() else { return Fault::new(self.shown(), error) };
+        let fault = Fault::new(&shared.server.shown, error);
+        if fault.step() == Step::Move {
+            shared.lost.store(true, Ordering::Release);
+        }
+        fault
+    }
+
+    /// The number of the shared connection, which is another one for each that is made; 0 while there is none. What a
+    /// server is known to have is known for one such number: another server may not have it, nor the same one when it
+    /// was started anew.
+    pub(crate) fn number(&self) -> u64 {
+        let shared = self.0.shared.read().unwrap_or_else(PoisonError::into_inner);
+        shared.as_ref().map_or(0, |shared| shared.number)
+    }
+
+    /// Changes when the shared connection has gone to another server, where those that listen must follow it.
+    pub(crate) fn moves(&self) -> watch::Receiver<u64> {
+        self.0.moves.subscribe()
     }
 
     /// The shared connection: the one there is, or a fresh one when that is gone.
     pub(crate) async fn shared(&self) -> Result<MultiplexedConnection, Fault> {
-        let mut shared = self.0.shared.lock().await;
-        let losses = self.0.losses.load(Ordering::Acquire);
-        if let Some(there) = shared.as_ref().filter(|there| there.losses == losses) {
-            return Ok(there.connection.clone());
-        }
-        *shared = None;
-        let connection =
-            self.0.pool.get().await.map_err(|error| Fault::from_pool(&self.0.shown, error))?;
-        // It is shared from here on, and a pool that gets it back would ask the server whether it still lives.
-        let mut connection = Connection::take(connection);
-        self.introduce(&mut connection).await?;
-        *shared = Some(Shared { connection: connection.clone(), losses });
-        Ok(connection)
+        Ok(self.connected().await?.connection.clone())
     }
 
     /// Sends a command once.
     pub(crate) async fn ask<T: FromRedisValue>(&self, command: &Cmd) -> Result<T, Fault> {
-        let mut connection = self.shared().await?;
-        self.seen(command.query_async(&mut connection).await)
+        let shared = self.connected().await?;
+        shared.seen(command.query_async(&mut shared.connection.clone()).await)
     }
 
     /// Sends commands together, once.
     pub(crate) async fn ask_all<T: FromRedisValue>(&self, commands: &Pipeline) -> Result<T, Fault> {
-        let mut connection = self.shared().await?;
-        self.seen(commands.query_async(&mut connection).await)
+        let shared = self.connected().await?;
+        shared.seen(commands.query_async(&mut shared.connection.clone()).await)
     }
 
     /// Sends commands that may be repeated, and repeats them, over a fresh connection where one is lost, for as long as
@@ -145,72 +168,131 @@ impl Link {
         Patience::new(self.0.options.connect_timeout)
     }
 
-    /// A connection of its own, whose pushes go to `listener`.
+    /// A connection of its own to the server of the shared one, whose pushes go to `listener`. It is told of a lost
+    /// connection, too, when the shared one goes to another server.
     pub(crate) async fn dedicated(
         &self,
         listener: impl Fn(PushInfo) + Send + Sync + 'static,
     ) -> Result<MultiplexedConnection, Fault> {
-        let config = config_of(&self.0.options).set_push_sender(move |push: PushInfo| {
-            listener(push);
-            Ok::<_, ()>(())
-        });
-        let connection = self.0.client.get_multiplexed_async_connection_with_config(&config).await;
-        let mut connection = connection.map_err(|error| self.fault(&error))?;
-        self.introduce(&mut connection).await?;
-        Ok(connection)
+        let shared = self.connected().await?;
+        let listener: Arc<Listener> = Arc::new(listener);
+        self.listeners().push(Arc::downgrade(&listener));
+        let opened = shared.server.open(&self.0.options, move |push| listener(push)).await?;
+        self.still_at(&shared)?;
+        Ok(opened.connection)
     }
 
-    /// A connection of its own for listening.
+    /// A connection of its own for listening, to the server of the shared one.
     pub(crate) async fn pubsub(&self) -> Result<PubSub, Fault> {
-        let limit = self.0.options.connect_timeout;
-        match tokio::time::timeout(limit, self.0.client.get_async_pubsub()).await {
-            Ok(connection) => connection.map_err(|error| self.fault(&error)),
-            Err(_) => {
-                Err(Fault::connection(&self.0.shown, format!("no connection within {limit:?}")))
+        let shared = self.connected().await?;
+        let listening = shared.server.listen(&self.0.options).await?;
+        self.still_at(&shared)?;
+        Ok(listening)
+    }
+
+    /// A connection that was opened while the shared one went elsewhere is of no use.
+    fn still_at(&self, before: &Shared) -> Result<(), Fault> {
+        match self.present() {
+            Some(now) if !now.server.is(&before.server) => {
+                Err(Fault::connection(&before.server.shown, "went on to another server"))
             }
+            _ => Ok(()),
         }
     }
 
     /// Lets go of the shared connection, once what is under way has been answered.
     pub(crate) async fn close(&self) {
-        self.0.shared.lock().await.take();
-        self.0.pool.close();
+        self.0.is_closed.store(true, Ordering::Release);
+        let _nobody_connects = self.0.connecting.lock().await;
+        *self.0.shared.write().unwrap_or_else(PoisonError::into_inner) = None;
     }
 
+    /// Notes what an outcome on the shared connection says of it.
     pub(crate) fn seen<T>(&self, outcome: Result<T, RedisError>) -> Result<T, Fault> {
-        outcome.map_err(|error| {
-            let fault = self.fault(&error);
-            if matches!(fault.step(), Step::Reconnect | Step::Move) {
-                // Also where no push told of it: a server that does not answer, a runtime that ended.
-                self.0.losses.fetch_add(1, Ordering::Release);
+        match self.present() {
+            Some(shared) => shared.seen(outcome),
+            None => outcome.map_err(|error| Fault::new(self.shown(), &error)),
+        }
+    }
+
+    fn present(&self) -> Option<Arc<Shared>> {
+        self.0.shared.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn sound(&self) -> Option<Arc<Shared>> {
+        self.present().filter(|shared| !shared.lost.load(Ordering::Acquire))
+    }
+
+    async fn connected(&self) -> Result<Arc<Shared>, Fault> {
+        if let Some(shared) = self.sound() {
+            return Ok(shared);
+        }
+        let begun = self.0.attempts.load(Ordering::Acquire);
+        let mut failed = self.0.connecting.lock().await;
+        if let Some(shared) = self.sound() {
+            return Ok(shared);
+        }
+        if self.0.is_closed.load(Ordering::Acquire) {
+            return Err(Fault::connection(self.shown(), "the connection was closed"));
+        }
+        // An attempt that others have made while this one waited need not be made once more for each who waits.
+        if let (Some(fault), true) = (&*failed, self.0.attempts.load(Ordering::Acquire) > begun) {
+            return Err(fault.clone());
+        }
+        let number = self.0.attempts.fetch_add(1, Ordering::AcqRel) + 1;
+        match self.0.servers.find(&self.0.options).await {
+            Ok(Found { server, opened: Opened { connection, lost, .. } }) => {
+                *failed = None;
+                let fresh = Arc::new(Shared { server, connection, lost, number });
+                let mut shared = self.0.shared.write().unwrap_or_else(PoisonError::into_inner);
+                let before = shared.replace(Arc::clone(&fresh));
+                drop(shared);
+                if before.is_some_and(|before| !before.server.is(&fresh.server)) {
+                    tracing::warn!("went on to {}", fresh.server.shown);
+                    self.tell_of_move();
+                }
+                Ok(fresh)
             }
-            fault
-        })
+            Err(fault) => {
+                *failed = Some(fault.clone());
+                Err(fault)
+            }
+        }
     }
 
-    async fn introduce(&self, connection: &mut MultiplexedConnection) -> Result<(), Fault> {
-        let Some(name) = &self.0.options.client_name else { return Ok(()) };
-        let command = redis::cmd("CLIENT").arg("SETNAME").arg(name).to_owned();
-        command.query_async(connection).await.map_err(|error| self.fault(&error))
+    /// Those that there are.
+    fn listeners(&self) -> MutexGuard<'_, Vec<Weak<Listener>>> {
+        let mut listeners = self.0.listeners.lock().unwrap_or_else(PoisonError::into_inner);
+        listeners.retain(|listener| listener.strong_count() > 0);
+        listeners
+    }
+
+    fn tell_of_move(&self) {
+        self.0.moves.send_modify(|moves| *moves += 1);
+        let listeners = std::mem::take(&mut *self.listeners());
+        for listener in listeners.iter().filter_map(Weak::upgrade) {
+            listener(PushInfo { kind: PushKind::Disconnection, data: Vec::new() });
+        }
     }
 }
 
-fn config_of(options: &LinkOptions) -> AsyncConnectionConfig {
-    AsyncConnectionConfig::new()
-        .set_connection_timeout(Some(options.connect_timeout))
-        .set_response_timeout(Some(options.response_timeout))
-}
-
-fn tcp(keepalive: Keepalive) -> TcpKeepalive {
-    let mut tcp = TcpKeepalive::new();
-    if let Some(idle) = keepalive.idle {
-        tcp = tcp.with_time(idle);
+/// How a socket is set up.
+fn tcp(options: &LinkOptions) -> TcpSettings {
+    let settings = TcpSettings::default().set_nodelay(true);
+    match options.keepalive {
+        Some(Keepalive { idle, interval, retries }) => {
+            let mut tcp = TcpKeepalive::new();
+            if let Some(idle) = idle {
+                tcp = tcp.with_time(idle);
+            }
+            if let Some(interval) = interval {
+                tcp = tcp.with_interval(interval);
+            }
+            if let Some(retries) = retries {
+                tcp = tcp.with_retries(retries);
+            }
+            settings.set_keepalive(tcp)
+        }
+        None => settings,
     }
-    if let Some(interval) = keepalive.interval {
-        tcp = tcp.with_interval(interval);
-    }
-    if let Some(retries) = keepalive.retries {
-        tcp = tcp.with_retries(retries);
-    }
-    tcp
 }

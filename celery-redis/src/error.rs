@@ -5,7 +5,7 @@ mod table;
 use std::time::Duration;
 
 use celery_core::{backend::BackendError, broker::BrokerError};
-use deadpool_redis::{PoolError, redis};
+use deadpool_redis::redis;
 use redis::{ErrorKind, RedisError};
 
 pub(crate) use self::table::Step;
@@ -56,13 +56,6 @@ impl Fault {
         Self::with(Step::Tell, server, reason)
     }
 
-    pub(crate) fn from_pool(server: &str, error: PoolError) -> Self {
-        match error {
-            PoolError::Backend(error) => Self::new(server, &error),
-            other => Self::connection(server, other.to_string()),
-        }
-    }
-
     pub(crate) fn with(step: Step, server: &str, reason: impl Into<String>) -> Self {
         Self { step, server: server.to_owned(), reason: reason.into() }
     }
@@ -73,6 +66,21 @@ impl Fault {
         let reason =
             format!("{} (given up after {waited:.1} seconds, {attempts} attempts)", self.reason);
         Self { reason, ..self }
+    }
+
+    /// What several servers have said, one after the other: worth another attempt when any of it is.
+    pub(crate) fn of_all(mut faults: Vec<Self>) -> Self {
+        let Some(last) = faults.pop() else {
+            return Self::connection("", "there is no server to connect to");
+        };
+        if faults.is_empty() {
+            return last;
+        }
+        faults.push(last);
+        let decides = faults.iter().find(|fault| fault.is_connection()).unwrap_or(&faults[0]);
+        let (step, server) = (decides.step, faults[0].server.clone());
+        let others = faults[1..].iter().map(Self::to_string).collect::<Vec<_>>().join("; ");
+        Self { step, server, reason: format!("{}; {others}", faults[0].reason) }
     }
 
     /// What is to be done about it.

@@ -15,12 +15,12 @@ use deadpool_redis::redis::{
 };
 use futures_util::StreamExt;
 use tokio::{
-    sync::Notify,
+    sync::{Notify, watch},
     time::{Instant, timeout, timeout_at},
 };
 
 use crate::{
-    broker::{Bindings, unbind},
+    broker::{Bindings, bind, unbind},
     connection::{Link, Pause},
     error::Fault,
     keys::Keys,
@@ -33,10 +33,17 @@ pub(crate) struct RedisSubscription {
     bindings: Bindings,
     queue: Queue,
     pattern: String,
-    listening: Option<(PubSubSink, PubSubStream)>,
+    listening: Option<Listening>,
     /// When the server was last heard of. It is kept over calls of `next` that were dropped.
     heard_at: Instant,
     resumed: Arc<Notify>,
+}
+
+/// A connection that listens, to the server that was the right one when it was made.
+struct Listening {
+    sink: PubSubSink,
+    stream: PubSubStream,
+    moves: watch::Receiver<u64>,
 }
 
 impl fmt::Debug for RedisSubscription {
@@ -59,23 +66,33 @@ impl RedisSubscription {
         Ok(Self { link, keys, bindings, queue, pattern, listening, heard_at, resumed })
     }
 
+    /// Listens to the server that is the right one now, which may not know of the binding.
+    async fn listen_again(&self) -> Result<Listening, Fault> {
+        let listening = listen(&self.link, &self.pattern).await?;
+        let mut pipeline = pipe();
+        bind(&self.keys, &self.queue, &mut pipeline);
+        self.link.ask_all::<()>(&pipeline).await?;
+        Ok(listening)
+    }
+
     /// Waits for what is published next; an error means that the connection is gone.
     async fn receive(&mut self, quiet: Duration) -> Result<Bytes, Fault> {
-        let Some((sink, stream)) = &mut self.listening else {
+        let Some(Listening { sink, stream, moves }) = &mut self.listening else {
             return Err(Fault::connection(self.link.shown(), "not listening"));
         };
         loop {
-            match timeout_at(self.heard_at + quiet, stream.next()).await {
-                Ok(Some(message)) => {
+            let heard = async {
+                tokio::select! {
+                    message = stream.next() => message.ok_or("the server closed the connection"),
+                    _ = moves.changed() => Err("what is published goes over another server now"),
+                }
+            };
+            match timeout_at(self.heard_at + quiet, heard).await {
+                Ok(Ok(message)) => {
                     self.heard_at = Instant::now();
                     return Ok(Bytes::copy_from_slice(message.get_payload_bytes()));
                 }
-                Ok(None) => {
-                    return Err(Fault::connection(
-                        self.link.shown(),
-                        "the server closed the connection",
-                    ));
-                }
+                Ok(Err(why)) => return Err(Fault::connection(self.link.shown(), why)),
                 Err(_) => {
                     let limit = self.link.options().response_timeout;
                     match timeout(limit, sink.ping::<()>()).await {
@@ -101,7 +118,7 @@ impl Subscription for RedisSubscription {
         let mut pause = Pause::default();
         loop {
             if self.listening.is_none() {
-                match listen(&self.link, &self.pattern).await {
+                match self.listen_again().await {
                     Ok(listening) => {
                         self.listening = Some(listening);
                         self.heard_at = Instant::now();
@@ -148,11 +165,12 @@ impl Subscription for RedisSubscription {
     }
 }
 
-async fn listen(link: &Link, pattern: &str) -> Result<(PubSubSink, PubSubStream), Fault> {
+async fn listen(link: &Link, pattern: &str) -> Result<Listening, Fault> {
+    let moves = link.moves();
     let (mut sink, stream) = link.pubsub().await?.split();
     let limit = link.options().response_timeout;
     match timeout(limit, sink.psubscribe(pattern)).await {
-        Ok(Ok(())) => Ok((sink, stream)),
+        Ok(Ok(())) => Ok(Listening { sink, stream, moves }),
         Ok(Err(error)) => Err(link.fault(&error)),
         Err(_) => Err(Fault::connection(link.shown(), "no answer to PSUBSCRIBE")),
     }

@@ -1,4 +1,4 @@
-//! The Redis broker and result backend of `celery`: `redis://`, `rediss://` and `redis+socket://`.
+//! The Redis broker and result backend of `celery`: `redis://`, `rediss://`, `redis+socket://` and `sentinel://`.
 //!
 //! Python's workers and clients share the server, so keys and their meaning are kombu's (see `keys`), and every
 //! option of kombu's Redis transport is honoured, or refused with a reason (see `options`). What differs is how the
@@ -39,6 +39,7 @@ mod publish;
 mod restore;
 mod scheduled;
 mod scripts;
+mod servers;
 mod sets;
 mod waiting;
 
@@ -53,16 +54,16 @@ use celery_core::{
 
 pub use crate::{backend::RedisBackend, broker::RedisBroker};
 
-const SCHEMES: &[&str] = &["redis", "rediss", "redis+socket"];
+const SCHEMES: &[&str] = &["redis", "rediss", "redis+socket", "sentinel"];
 
 inventory::submit! { BrokerTransport { schemes: SCHEMES, connect: connect_broker } }
 inventory::submit! { BackendTransport { schemes: SCHEMES, connect: connect_backend } }
 
 fn connect_broker(
-    url: &ServerUrl,
+    urls: &[ServerUrl],
     config: &Config,
 ) -> BoxFuture<'static, Result<Arc<dyn Broker>, BrokerError>> {
-    let broker = RedisBroker::new(url, config);
+    let broker = RedisBroker::new(urls, config);
     Box::pin(async move {
         let broker = broker?;
         broker.ping().await?;

@@ -8,13 +8,17 @@ mod read;
 use std::time::Duration;
 
 use celery_core::{
-    config::Config,
+    config::{Config, FailoverStrategy},
     envelope::BodyEncoding,
     value::{Map, Value},
 };
 
 use self::read::Reader;
-use crate::{error::BadOption, keys::Keys};
+use crate::{
+    error::BadOption,
+    keys::Keys,
+    servers::{AppKeys, SentinelOptions},
+};
 
 /// What `broker_transport_options` says.
 #[derive(Clone, Debug)]
@@ -50,6 +54,10 @@ pub(crate) struct LinkOptions {
     pub(crate) health_check_interval: Duration,
     pub(crate) keepalive: Option<Keepalive>,
     pub(crate) client_name: Option<String>,
+    /// Which of several servers is next.
+    pub(crate) failover: FailoverStrategy,
+    pub(crate) sentinel: SentinelOptions,
+    pub(crate) keys: AppKeys,
 }
 
 /// When TCP probes a silent peer; what is `None` is left to the system.
@@ -79,29 +87,21 @@ const WITHOUT_MEANING: &[(&str, &str)] = &[
     ("interval_step", "the worker's `broker_connection_…` settings say how often"),
     ("interval_max", "the worker's `broker_connection_…` settings say how often"),
     ("connect_retries_timeout", "the worker's `broker_connection_…` settings say how often"),
-    ("min_other_sentinels", "the URL names no sentinels"),
-    ("sentinel_kwargs", "the URL names no sentinels"),
-    ("sentinel_fanout_compat", "the URL names no sentinels"),
 ];
 
 /// What we cannot do, with the remedy.
-const REFUSED: &[(&str, &str)] = &[
-    (
-        "master_name",
-        "this driver does not speak to sentinels; remove it and name the server in the URL",
-    ),
-    (
-        "credential_provider",
-        "this driver takes no credential provider; put user and password into the URL",
-    ),
-];
+const REFUSED: &[(&str, &str)] = &[(
+    "credential_provider",
+    "this driver takes no credential provider; put user and password into the URL",
+)];
 
 impl BrokerOptions {
     /// Reads the options; what the URL says goes first.
     pub(crate) fn read(config: &Config, query: &Map, db: i64) -> Result<Self, BadOption> {
         let mut options = config.broker.transport_options.0.clone();
         options.extend(query.clone());
-        let read = Reader::new("broker_transport_options", &options);
+        const SETTING: &str = "broker_transport_options";
+        let read = Reader::new(SETTING, &options);
         if read.boolean("ack_emulation", true)? {
             // Without it a message would be gone once it is popped, and a crash would lose it.
         } else {
@@ -117,6 +117,10 @@ impl BrokerOptions {
                 "it must not be empty, since it is what tells the parts of a key apart",
             ));
         }
+        if read.boolean("sentinel_fanout_compat", false)? {
+            let why = "this driver does not serve workers with kombu before 5.4 behind sentinels; upgrade those, and remove it";
+            return Err(read.refuse("sentinel_fanout_compat", why));
+        }
         let keys = Keys {
             prefix: read.text("global_keyprefix")?.unwrap_or_default(),
             sep,
@@ -128,6 +132,7 @@ impl BrokerOptions {
             fanout_prefix: read.fanout_prefix(db)?,
             fanout_patterns: read.boolean("fanout_patterns", true)?,
         };
+        let app_keys = AppKeys { prefix: keys.prefix.clone(), setting: SETTING };
         let this = Self {
             keys,
             visibility_timeout: read
@@ -150,6 +155,9 @@ impl BrokerOptions {
                 health_check_interval: read.seconds("health_check_interval")?.unwrap_or(PATIENCE),
                 keepalive: read.keepalive()?,
                 client_name: read.text("client_name")?,
+                failover: config.broker.failover_strategy,
+                sentinel: read.sentinel()?,
+                keys: app_keys,
             },
         };
         read.finish(WITHOUT_MEANING, REFUSED)?;
@@ -173,19 +181,16 @@ impl BackendOptions {
             ("retry_policy", "the `result_backend_…retr…` settings say how often"),
             ("retry_on_timeout", "commands that can be repeated safely are, the others never"),
             ("result_chord_ordered", "it is for chords"),
-            ("min_other_sentinels", "the URL names no sentinels"),
-            ("sentinel_kwargs", "the URL names no sentinels"),
             ("additional_connection_errors", "there are no exception classes here"),
         ];
+        const SETTING: &str = "result_backend_transport_options";
         let redis = &config.redis;
-        let read = Reader::new(
-            "result_backend_transport_options",
-            &config.result.backend_transport_options.0,
-        );
+        let read = Reader::new(SETTING, &config.result.backend_transport_options.0);
         let mut prefix = read.text("global_keyprefix")?.unwrap_or_default();
         if !prefix.is_empty() && !prefix.ends_with([':', '_', '-', '.']) {
             prefix.push('_');
         }
+        let sentinel = read.sentinel()?;
         read.finish(WITHOUT_MEANING, REFUSED)?;
         let read = Reader::new("the URL of the result backend", query);
         let most = read.count("max_connections")?.or(redis.max_connections.map(u64::from));
@@ -211,6 +216,9 @@ impl BackendOptions {
                 keepalive => keepalive,
             },
             client_name: read.text("client_name")?.or_else(|| redis.client_name.clone()),
+            failover: FailoverStrategy::RoundRobin,
+            sentinel,
+            keys: AppKeys { prefix: prefix.clone(), setting: SETTING },
         };
         read.finish(WITHOUT_MEANING, REFUSED)?;
         Ok(Self { prefix, link })

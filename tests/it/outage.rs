@@ -162,8 +162,8 @@ async fn a_worker_waits_for_a_broker_that_is_not_there_yet_unless_it_is_told_not
     let start = Instant::now();
     let _worker = circle.worker();
     assert_eq!(circle.done(Add::s(1, 1)).await["result"], 2);
-    // At once, after two seconds, after four more.
-    assert_eq!(start.elapsed().as_secs(), 6);
+    // At once, and then after pauses that grow to a second.
+    assert!(start.elapsed() < Duration::from_secs(1), "{:?}", start.elapsed());
 
     let (circle, servers) = faulty(json!({"broker_connection_retry_on_startup": false}));
     servers.broker.lose_connection_on(Call::Consume, 1);

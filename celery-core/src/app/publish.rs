@@ -1,6 +1,6 @@
 //! Publishing task messages: once each, together where there are several, and again upon a lost connection.
 
-use super::{Celery, send::Outgoing};
+use super::{Celery, deadline::Deadline, send::Outgoing};
 use crate::{
     broker::{Broker, BrokerError, Publication},
     error::Error,
@@ -54,30 +54,18 @@ impl Celery {
         Ok(())
     }
 
-    /// Publishes, and tries again upon a lost connection as `task_publish_retry_policy` says.
+    /// Publishes, and tries again upon a lost connection as `task_publish_retry_policy` says, and for as long as
+    /// connecting may take.
     pub(crate) async fn publish(&self, parcel: &Parcel) -> Result<(), Error> {
-        let policy = &self.inner.config.task.publish_retry_policy;
-        let mut retries = 0;
-        let mut pause = policy.interval_start;
+        let mut deadline = Deadline::new(&self.inner.config);
         loop {
-            let error = match self.try_publish(&parcel.batch).await {
+            match self.try_publish(&parcel.batch).await {
                 Ok(()) => break,
-                Err(error) => error,
-            };
-            let lost = matches!(error, Error::Broker(BrokerError::ConnectionLost(_)));
-            let may_retry = self.inner.config.task.publish_retry
-                && policy.max_retries.is_none_or(|max| retries < max);
-            if !lost || !may_retry {
-                return Err(error);
+                Err(Error::Broker(lost @ BrokerError::ConnectionLost(_))) => {
+                    deadline.wait(lost).await?;
+                }
+                Err(error) => return Err(error),
             }
-            tracing::warn!(
-                error = &error as &dyn std::error::Error,
-                ?pause,
-                "could not publish; trying again"
-            );
-            tokio::time::sleep(pause).await;
-            retries += 1;
-            pause = (pause + policy.interval_step).min(policy.interval_max);
         }
         self.tell_published(parcel);
         Ok(())

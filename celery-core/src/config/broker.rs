@@ -29,6 +29,8 @@ pub struct BrokerConfig {
     /// Limit for establishing a connection; `None` leaves it to the driver.
     #[serde(serialize_with = "seconds")]
     pub connection_timeout: Option<Duration>,
+    /// Which of several brokers is next when one cannot be reached.
+    pub failover_strategy: FailoverStrategy,
     /// Whether a lost connection is established again.
     pub connection_retry: bool,
     /// Whether the first connection is tried again; `None` means as `connection_retry`.
@@ -82,12 +84,38 @@ impl BrokerConfig {
             transport_options: reader
                 .read("broker_transport_options", TransportOptions::from_value),
             connection_timeout: reader.read("broker_connection_timeout", limit),
+            failover_strategy: reader
+                .read("broker_failover_strategy", FailoverStrategy::from_value),
             connection_retry: reader.read("broker_connection_retry", boolean),
             connection_retry_on_startup: reader
                 .read("broker_connection_retry_on_startup", optional(boolean)),
             connection_max_retries: reader.read("broker_connection_max_retries", positive),
             pool_limit: reader.read("broker_pool_limit", pool_limit),
             use_ssl: reader.read("broker_use_ssl", SslOptions::from_value),
+        }
+    }
+}
+
+/// Which of several brokers is next when one cannot be reached.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum FailoverStrategy {
+    /// The one that is named behind it.
+    #[default]
+    RoundRobin,
+    /// Any of the others.
+    Shuffle,
+}
+
+impl FailoverStrategy {
+    fn from_value(value: &Value) -> Parsed<Self> {
+        match value {
+            Value::Null => Ok(Self::RoundRobin),
+            Value::String(text) if text == "round-robin" => Ok(Self::RoundRobin),
+            Value::String(text) if text == "shuffle" => Ok(Self::Shuffle),
+            _ => {
+                Err("`round-robin` or `shuffle` (a function of Python cannot be called)".to_owned())
+            }
         }
     }
 }

@@ -54,6 +54,23 @@ impl ServerUrl {
         &self.0
     }
 
+    /// The servers of a list, each by itself. One that has no scheme of its own has that of the one before it.
+    pub fn servers(&self) -> Vec<Self> {
+        let mut scheme = self.scheme().to_owned();
+        let whole = split_list(&self.0).into_iter().filter(|text| !text.trim().is_empty());
+        let whole = whole.map(|text| {
+            let text = text.trim();
+            match text.split_once("://") {
+                Some((own, _)) => {
+                    own.clone_into(&mut scheme);
+                    Self(text.to_owned())
+                }
+                None => Self(format!("{scheme}://{text}")),
+            }
+        });
+        whole.collect()
+    }
+
     /// What stands before `://`: the name under which a driver registers itself.
     pub fn scheme(&self) -> &str {
         self.0.split_once("://").map_or(&*self.0, |(scheme, _)| scheme)
@@ -222,6 +239,16 @@ mod tests {
             "sentinel://:**@one:1;sentinel://:**@two:2/0",
         );
         check("sentinel://:a@one:1;two:2/0", "sentinel://:**@one:1;two:2/0");
+    }
+
+    #[test]
+    fn a_list_is_taken_apart_and_each_server_has_a_scheme() {
+        let url = ServerUrl::parse("sentinel://:a@one:1; two:2/0;sentinel://three").unwrap();
+        let servers = url.servers();
+        let exposed: Vec<_> = servers.iter().map(ServerUrl::expose).collect();
+        assert_eq!(exposed, ["sentinel://:a@one:1", "sentinel://two:2/0", "sentinel://three"]);
+        let url = ServerUrl::parse("redis://u:p;w@h/0").unwrap();
+        assert_eq!(url.servers(), [url]);
     }
 
     #[test]

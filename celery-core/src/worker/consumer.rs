@@ -19,6 +19,7 @@ use super::{
     intake::Wanted,
     line::Line,
     node::Node,
+    outage::Outage,
     request::{self, Received, Request},
     requests::Stage,
 };
@@ -37,14 +38,14 @@ pub(super) async fn run(node: &Arc<Node>, shutdown: &Shutdown) -> Result<(), Err
     loop {
         let consumer = tokio::select! {
             biased;
-            () = stopping(shutdown) => break,
+            () = shutdown.stopping() => break,
             consumer = work.connect() => consumer,
         };
         let error = match consumer {
             Ok(mut consumer) => {
                 tracing::info!(target: "celery::worker", "{} ready.", node.hostname);
                 node.app.listeners().tell("worker_ready", |it| it.worker_ready(&node.hostname));
-                outage.established = true;
+                outage.connected();
                 node.health.consumes(consumer.contact());
                 let began = Instant::now();
                 match work.consume(consumer.as_mut(), shutdown, &mut outage).await {
@@ -53,9 +54,7 @@ pub(super) async fn run(node: &Arc<Node>, shutdown: &Shutdown) -> Result<(), Err
                         if node.app.config().worker.cancel_long_running_tasks_on_connection_loss {
                             cancel_late(node);
                         }
-                        if began.elapsed() >= LASTING {
-                            outage.failures = 0;
-                        }
+                        outage.lost(began);
                         error.into()
                     }
                     None => {
@@ -114,7 +113,7 @@ impl Work<'_> {
         shutdown: &Shutdown,
         outage: &mut Outage,
     ) -> Option<BrokerError> {
-        let mut stopped = pin!(stopping(shutdown));
+        let mut stopped = pin!(shutdown.stopping());
         loop {
             tokio::select! {
                 biased;
@@ -136,7 +135,7 @@ impl Work<'_> {
                 }
                 batch = consumer.next() => match batch {
                     Ok(batch) => {
-                        outage.failures = 0;
+                        outage.over();
                         for delivery in batch {
                             match request::receive(self.node, delivery) {
                                 Received::Run(request) => self.line.push(request),
@@ -239,61 +238,8 @@ async fn soft_shutdown(node: &Node, shutdown: &Shutdown) {
     }
 }
 
-async fn stopping(shutdown: &Shutdown) {
-    tokio::select! {
-        () = shutdown.warm.cancelled() => {}
-        () = shutdown.cold.cancelled() => {}
-        () = shutdown.now.cancelled() => {}
-    }
-}
-
 /// How long the end of a worker may be held up by a broker that is away.
 const FLUSHING: Duration = Duration::from_secs(4);
 
 /// How many requests are handed back side by side.
 const BACK_AT_ONCE: usize = 1000;
-
-/// A connection that held this long was a sound one: the next loss is counted anew.
-const LASTING: Duration = Duration::from_secs(60);
-
-/// What is known of the connection while there is none.
-#[derive(Debug, Default)]
-struct Outage {
-    /// Attempts that failed in a row.
-    failures: u32,
-    /// Whether there has ever been a connection.
-    established: bool,
-}
-
-impl Outage {
-    /// Waits before the next attempt, longer each time, or gives up as the settings say.
-    ///
-    /// Before there was any connection, only a fault of the connection is worth another attempt: what the broker
-    /// refuses then is a mistake in the settings. Later it is a broker in trouble, which a worker outlasts.
-    async fn pause(
-        &mut self,
-        error: &Error,
-        node: &Node,
-        shutdown: &Shutdown,
-    ) -> Result<(), Error> {
-        let config = &node.app.config().broker;
-        self.failures += 1;
-        let retries = if self.established {
-            config.connection_retry
-        } else {
-            config.retries_on_startup()
-                && matches!(error, Error::Broker(BrokerError::ConnectionLost(_)))
-        };
-        if !retries || config.connection_max_retries.is_some_and(|max| self.failures > max) {
-            return Err(error.clone());
-        }
-        // kombu's steps, the first of which is taken at once.
-        let pause = Duration::from_secs((2 * u64::from(self.failures - 1)).min(30));
-        tracing::error!(error = error as &dyn std::error::Error, retry_in = ?pause, "cannot consume");
-        tokio::select! {
-            () = sleep(pause) => {}
-            () = stopping(shutdown) => {}
-        }
-        Ok(())
-    }
-}

@@ -33,7 +33,10 @@ use crate::{
 };
 
 /// The pause before the first attempt to listen again.
-const FIRST_PAUSE: Duration = Duration::from_secs(1);
+const FIRST_PAUSE: Duration = Duration::from_millis(200);
+
+/// What no pause exceeds: a broker that is back is noticed so soon.
+const LONGEST_PAUSE: Duration = Duration::from_secs(2);
 
 /// Serves requests until the worker stops. A lost connection is made anew.
 pub(super) async fn serve(node: Arc<Node>, shutdown: Shutdown, background: CancellationToken) {
@@ -64,7 +67,7 @@ pub(super) async fn serve(node: Arc<Node>, shutdown: Shutdown, background: Cance
             }
         }
         tokio::select! {
-            () = sleep(pause) => pause = (pause * 2).min(Duration::from_secs(30)),
+            () = sleep(pause) => pause = (pause * 2).min(LONGEST_PAUSE),
             () = background.cancelled() => return,
         }
     }

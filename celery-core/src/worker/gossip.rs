@@ -48,7 +48,10 @@ impl Gossip {
 }
 
 /// The pause before the first attempt to listen again.
-const FIRST_PAUSE: Duration = Duration::from_secs(1);
+const FIRST_PAUSE: Duration = Duration::from_millis(200);
+
+/// What no pause exceeds: a broker that is back is noticed so soon.
+const LONGEST_PAUSE: Duration = Duration::from_secs(2);
 
 /// Listens until the worker stops. A lost connection is made anew.
 pub(super) async fn listen(node: Arc<Node>, background: CancellationToken) {
@@ -78,7 +81,7 @@ pub(super) async fn listen(node: Arc<Node>, background: CancellationToken) {
         }
         tokio::select! {
             () = background.cancelled() => return,
-            () = sleep(pause) => pause = (pause * 2).min(Duration::from_secs(30)),
+            () = sleep(pause) => pause = (pause * 2).min(LONGEST_PAUSE),
         }
     }
 }

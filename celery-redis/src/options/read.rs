@@ -3,12 +3,13 @@
 use std::{cell::RefCell, collections::BTreeSet, time::Duration};
 
 use celery_core::{
+    config::Secret,
     envelope::BodyEncoding,
     value::{Map, Value},
 };
 
 use super::{Keepalive, QueueOrder};
-use crate::error::BadOption;
+use crate::{address::ssl_from, error::BadOption, servers::SentinelOptions};
 
 pub(super) struct Reader<'a> {
     /// What the options were given as, for messages.
@@ -141,6 +142,49 @@ impl<'a> Reader<'a> {
             }),
             Some(other) => Err(self.expected(name, other, "`base64` or `utf-8`")),
         }
+    }
+
+    /// Which master sentinels are asked for, and how they are reached themselves.
+    pub(super) fn sentinel(&self) -> Result<SentinelOptions, BadOption> {
+        let name = "sentinel_kwargs";
+        let mut sentinel = SentinelOptions {
+            setting: self.setting,
+            master_name: self.text("master_name")?.filter(|name| !name.is_empty()),
+            min_other_sentinels: self.count("min_other_sentinels")?.unwrap_or(0),
+            ..SentinelOptions::default()
+        };
+        let given = match self.get(name) {
+            None => return Ok(sentinel),
+            Some(Value::Object(given)) => given,
+            Some(other) => return Err(self.expected(name, other, "a dictionary of options")),
+        };
+        let (mut ssl, mut tls) = (false, Map::new());
+        for (key, value) in given.iter().filter(|(_, value)| !value.is_null()) {
+            let expected = |what| self.refuse(name, &format!("expected {what} as `{key}`"));
+            let text = || value.as_str().ok_or_else(|| expected("text"));
+            match key.as_str() {
+                "username" => sentinel.username = Some(text()?.to_owned()),
+                "password" => sentinel.password = Some(Secret::new(text()?)),
+                "ssl" => ssl = value.as_bool().ok_or_else(|| expected("true or false"))?,
+                key if key.starts_with("ssl_") => _ = tls.insert(key.to_owned(), value.clone()),
+                "socket_timeout" | "socket_connect_timeout" => {
+                    let seconds = value.as_f64().map(Duration::try_from_secs_f64);
+                    let Some(Ok(time)) = seconds else { return Err(expected("seconds")) };
+                    sentinel.timeout = Some(sentinel.timeout.map_or(time, |it| it.max(time)));
+                }
+                _ => {
+                    let known = "username, password, ssl, ssl_cert_reqs, ssl_ca_certs, ssl_certfile, ssl_keyfile, ssl_check_hostname, socket_timeout and socket_connect_timeout";
+                    return Err(self
+                        .refuse(name, &format!("there is no option `{key}`; there are {known}")));
+                }
+            }
+        }
+        if !ssl && !tls.is_empty() {
+            return Err(self.refuse(name, "options that start with `ssl_` need `ssl: true`"));
+        }
+        let tls = ssl_from(&mut tls).map_err(|why| self.refuse(name, &why))?;
+        sentinel.ssl = ssl.then(|| tls.unwrap_or_default());
+        Ok(sentinel)
     }
 
     /// Python names the TCP options by number or by name; both are read.

@@ -36,7 +36,11 @@ fn a_misspelt_option_is_refused_with_the_right_name() {
 #[test]
 fn what_cannot_be_done_is_refused_with_a_remedy() {
     assert!(refused(json!({ "ack_emulation": false })).contains("remove it"));
-    assert!(refused(json!({ "master_name": "mymaster" })).contains("sentinels"));
+    assert!(refused(json!({ "sentinel_fanout_compat": true })).contains("kombu before 5.4"));
+    let kwargs = |given: Value| refused(json!({ "sentinel_kwargs": given }));
+    assert!(kwargs(json!({ "retry": 1 })).contains("there is no option `retry`"));
+    assert!(kwargs(json!({ "ssl_cert_reqs": "none" })).contains("`ssl: true`"));
+    assert!(kwargs(json!({ "ssl": "yes" })).contains("true or false"));
     assert!(refused(json!({ "fanout_prefix": "mine" })).contains("`/mine.`"));
     assert!(refused(json!({ "priority_steps": [0, 12] })).contains("from 0 to 9"));
     assert!(refused(json!({ "queue_order_strategy": "random" })).contains("round_robin"));
@@ -98,4 +102,25 @@ fn the_two_connections_of_the_backend_fit_every_limit_but_one() {
     let query = Map::from_iter([("max_connections".to_owned(), json!(1))]);
     let error = BackendOptions::read(&ConfigLoader::new().load().unwrap(), &query).unwrap_err();
     assert!(error.to_string().contains("2 or more"));
+}
+
+#[test]
+fn what_is_said_of_sentinels_is_read_and_its_password_not_shown() {
+    let options = read(json!({
+        "master_name": "mymaster",
+        "min_other_sentinels": 2,
+        "sentinel_kwargs": {
+            "password": "hunter2",
+            "ssl": true,
+            "ssl_cert_reqs": "none",
+            "socket_timeout": 0.5,
+        },
+    }))
+    .unwrap();
+    let sentinel = &options.link.sentinel;
+    assert_eq!(sentinel.master_name.as_deref(), Some("mymaster"));
+    assert_eq!(sentinel.min_other_sentinels, 2);
+    assert_eq!(sentinel.timeout, Some(Duration::from_millis(500)));
+    assert_eq!(sentinel.ssl.as_ref().unwrap().cert_reqs, celery_core::config::CertReqs::None);
+    assert!(!format!("{options:?}").contains("hunter2"));
 }

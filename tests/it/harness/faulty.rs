@@ -26,8 +26,8 @@ use super::{Circle, memory_url};
 inventory::submit! {
     BrokerTransport {
         schemes: &["faulty"],
-        connect: |url, _config| {
-            let broker = servers(url.expose()).broker;
+        connect: |urls, _config| {
+            let broker = servers(urls[0].expose()).broker;
             Box::pin(async move { Ok(broker as _) })
         },
     }

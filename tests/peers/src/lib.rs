@@ -15,6 +15,6 @@ pub use self::{
     process::{Process, run},
     proxy::{Proxy, Towards},
     python::{PythonWorker, Report, celery_command, python, scenario},
-    server::Server,
+    server::{Cluster, Sentinels, Server, until},
     space::{LIMIT, Space, service},
 };

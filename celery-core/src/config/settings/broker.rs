@@ -6,7 +6,7 @@ const AMQP: &str = "it belongs to AMQP brokers, and this version has none";
 
 pub(super) const BROKER: &[Setting] = settings! {
     broker_url, upper, Urls = "null",
-        used("URL of the broker; several, as a list or separated by `;`, are tried in turn");
+        used("URL of the broker; several, as a list or separated by `;`, are tried in turn, also when one is lost");
     broker_read_url, upper, Urls = "null",
         used("URL for consuming; null means `broker_url`");
     broker_write_url, upper, Urls = "null",
@@ -16,7 +16,8 @@ pub(super) const BROKER: &[Setting] = settings! {
     broker_transport_options, upper, Dict = "{}",
         used("options of the broker, each honoured or refused by its driver");
     broker_connection_timeout, upper, Float = "4",
-        used("seconds for establishing a connection; null or 0 leaves the limit to the driver");
+        used("seconds for establishing a connection, and the least for which a message is tried to be published; null or 0 leaves the first to \
+              the driver and the second to `task_publish_retry_policy`");
     broker_connection_retry, upper, Bool = "true",
         used("a lost connection is established again");
     broker_connection_retry_on_startup, upper, Bool = "null",
@@ -24,8 +25,8 @@ pub(super) const BROKER: &[Setting] = settings! {
     broker_connection_max_retries, upper, Int = "100",
         used("tries before the worker gives up; null or 0 means that it never does");
     broker_channel_error_retry, upper, Bool = "false", refused(AMQP);
-    broker_failover_strategy, upper, Text = "null", refused_except(&[r#""round-robin""#],
-        "several brokers are always tried in the order in which `broker_url` names them");
+    broker_failover_strategy, upper, Text = "null",
+        used("which of several brokers is next when one cannot be reached: `round-robin`, which null means, or `shuffle`");
     broker_heartbeat, upper, Int = "120", refused_except(&["null", "0"], AMQP);
     broker_heartbeat_checkrate, upper, Float = "3.0", refused(AMQP);
     broker_login_method, upper, Text = "null", refused(AMQP);

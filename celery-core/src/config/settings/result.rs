@@ -6,7 +6,7 @@ const RPC: &str = "it belongs to the `rpc://` result backend, which this version
 
 pub(super) const RESULT: &[Setting] = settings! {
     result_backend, "CELERY_RESULT_BACKEND", Text = "null",
-        used("URL of the result backend; null means that results are not kept");
+        used("URL of the result backend, or several, separated by `;`, that are tried in turn; null means that results are not kept");
     result_cache_max, "CELERY_MAX_CACHED_RESULTS", Int = "-1",
         refused("this version's client remembers no results: keep what `get` returned");
     result_compression, "CELERY_RESULT_COMPRESSION", Text = "null",

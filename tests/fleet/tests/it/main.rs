@@ -2,6 +2,7 @@
 
 mod children;
 mod command_line;
+mod connections;
 mod control;
 mod events;
 mod faults;
