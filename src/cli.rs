@@ -34,6 +34,7 @@ mod pidfile;
 mod program;
 mod progress;
 mod purge;
+mod quarantine;
 mod refused;
 mod remote;
 mod report;
@@ -118,6 +119,7 @@ enum Command {
     Control(control::Args),
     Status(status::Args),
     Purge(purge::Args),
+    Quarantine(quarantine::Args),
     Migrate(migrate::Args),
     List(list::Args),
     Events(events::Args),
@@ -190,6 +192,7 @@ impl Cli {
             Command::Control(args) => control::run(&session, args).await,
             Command::Status(args) => status::run(&session, args).await,
             Command::Purge(args) => purge::run(&session, args).await,
+            Command::Quarantine(args) => quarantine::run(&session, args).await,
             Command::Migrate(args) => Box::pin(migrate::run(&session, args)).await,
             Command::List(args) => list::run(&session, args).await,
             Command::Events(args) => events::run(&session, args).await,

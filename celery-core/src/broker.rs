@@ -18,7 +18,7 @@ pub use self::{
     contact::Contact,
     sets::{Keep, SharedSets},
 };
-use crate::{arguments::Hidden, date, message::Message};
+use crate::{arguments::Hidden, date, envelope, message::Message};
 pub use crate::{
     message::Malformed,
     queue::{Binding, Exchange, ExchangeKind, Queue},
@@ -87,6 +87,16 @@ pub trait Broker: fmt::Debug + Send + Sync + 'static {
 
     /// The messages of the queue that were set aside with [`Delivery::quarantine`], oldest first.
     async fn quarantined(&self, queue: &str) -> Result<Vec<Quarantined>, BrokerError>;
+
+    /// Puts messages that were set aside back into their queue: to its end, and none of their losses is counted any more.
+    ///
+    /// The ids are those of [`quarantined`](Self::quarantined). One that is not there is passed over; returns how many
+    /// messages there were. Each is in the quarantine or in its queue, whatever happens meanwhile.
+    async fn requeue_quarantined(&self, queue: &str, ids: &[String]) -> Result<u64, BrokerError>;
+
+    /// Drops messages that were set aside, for good. The rest is as for
+    /// [`requeue_quarantined`](Self::requeue_quarantined).
+    async fn drop_quarantined(&self, queue: &str, ids: &[String]) -> Result<u64, BrokerError>;
 
     /// What the processes of the fleet remember together; nothing where the server keeps messages only.
     fn shared_sets(&self) -> Option<&dyn SharedSets> {
@@ -320,6 +330,8 @@ impl Scheduled {
 /// A message that was set aside. Its `Debug` does not show the item.
 #[derive(Clone, PartialEq)]
 pub struct Quarantined {
+    /// What it is called there: its delivery tag, where it has one.
+    pub id: String,
     /// The queue that it came from.
     pub queue: String,
     /// Why it was set aside.
@@ -330,9 +342,20 @@ pub struct Quarantined {
     pub raw: Bytes,
 }
 
+impl Quarantined {
+    /// The message, if it is one.
+    ///
+    /// # Errors
+    /// [`Malformed`], with the item as it was found.
+    pub fn message(&self) -> Result<Message, Malformed> {
+        envelope::from_json(&self.raw)
+    }
+}
+
 impl fmt::Debug for Quarantined {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Quarantined")
+            .field("id", &self.id)
             .field("queue", &self.queue)
             .field("reason", &self.reason)
             .field("at", &self.at)

@@ -8,15 +8,12 @@ use std::{
 };
 
 use async_trait::async_trait;
-use base64::{Engine, prelude::BASE64_STANDARD};
-use bytes::Bytes;
 use celery_core::{
     broker::{
         Binding, Broker, BrokerError, Consumer, ExchangeKind, Prefetch, Publication, Quarantined,
         Queue, Scheduled, SharedSets, Subscription,
     },
     config::{Config, ServerUrl},
-    value::Value,
 };
 use deadpool_redis::redis::{Pipeline, cmd, pipe};
 use tokio::time::Instant;
@@ -285,15 +282,15 @@ impl Broker for RedisBroker {
     }
 
     async fn quarantined(&self, queue: &str) -> Result<Vec<Quarantined>, BrokerError> {
-        let list = self.options.keys.quarantine(queue);
-        let records: Vec<Vec<u8>> = self.link.ask(cmd("LRANGE").arg(&list).arg(0).arg(-1)).await?;
-        let broken = || {
-            Fault::other(
-                self.link.shown(),
-                format!("an item of `{list}` is no record of the quarantine"),
-            )
-        };
-        records.iter().map(|record| quarantined(record).ok_or_else(|| broken().into())).collect()
+        self.list_quarantined(queue).await
+    }
+
+    async fn requeue_quarantined(&self, queue: &str, ids: &[String]) -> Result<u64, BrokerError> {
+        self.requeue(queue, ids).await
+    }
+
+    async fn drop_quarantined(&self, queue: &str, ids: &[String]) -> Result<u64, BrokerError> {
+        self.discard(queue, ids).await
     }
 
     fn shared_sets(&self) -> Option<&dyn SharedSets> {
@@ -321,22 +318,6 @@ impl Broker for RedisBroker {
         self.link.close().await;
         Ok(())
     }
-}
-
-fn quarantined(record: &[u8]) -> Option<Quarantined> {
-    let record: Value = serde_json::from_slice(record).ok()?;
-    let text = |name: &str| record[name].as_str().map(str::to_owned);
-    let raw = text("raw")?;
-    let raw = match record.get("encoding") {
-        Some(_) => Bytes::from(BASE64_STANDARD.decode(raw).ok()?),
-        None => Bytes::from(raw),
-    };
-    Some(Quarantined {
-        queue: text("queue")?,
-        reason: text("reason")?,
-        at: text("at")?.parse().ok()?,
-        raw,
-    })
 }
 
 fn millis(time: Duration) -> u64 {

@@ -95,6 +95,16 @@ pub(crate) fn lost(item: &[u8]) -> Vec<u8> {
     changed.unwrap_or_else(|| item.to_vec())
 }
 
+/// An item whose losses are not counted any more, when it is an envelope.
+pub(crate) fn uncounted(item: &[u8]) -> Vec<u8> {
+    let changed = changed(item, |envelope| {
+        if let Some(Value::Object(info)) = envelope.pointer_mut("/properties/delivery_info") {
+            info.shift_remove("delivery_count");
+        }
+    });
+    changed.unwrap_or_else(|| item.to_vec())
+}
+
 /// The envelope with a change, if it is one.
 fn changed(item: &[u8], change: impl FnOnce(&mut Value)) -> Option<Vec<u8>> {
     let mut envelope = json::from_slice(item).ok().filter(Value::is_object)?;

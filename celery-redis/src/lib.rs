@@ -36,6 +36,7 @@ mod keeper;
 mod keys;
 mod options;
 mod publish;
+mod quarantine;
 mod restore;
 mod scheduled;
 mod scripts;

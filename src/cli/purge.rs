@@ -108,7 +108,7 @@ fn question(warning: &str, queues: &str, names: &BTreeSet<&str>) -> String {
 }
 
 /// Asks until the answer is yes or no. No answer is no.
-fn confirm(question: &str, mut answers: impl BufRead) -> io::Result<bool> {
+pub(super) fn confirm(question: &str, mut answers: impl BufRead) -> io::Result<bool> {
     loop {
         write!(io::stdout(), "{question}")?;
         io::stdout().flush()?;

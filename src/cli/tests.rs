@@ -1,3 +1,4 @@
+use celery_core::broker::Queue;
 use clap::{CommandFactory, error::ErrorKind};
 use serde_json::{Value, json};
 
@@ -127,6 +128,39 @@ async fn a_call_is_a_message_in_its_queue_until_it_is_purged() {
     run("celery purge -f -Q slow", name).await.unwrap();
     assert_eq!(broker.queue_len("slow").await.unwrap(), 0);
     assert_eq!(broker.queue_len("celery").await.unwrap(), 1);
+}
+
+#[tokio::test]
+async fn what_is_in_quarantine_is_put_back_or_dropped_by_its_id_or_all_of_it() {
+    let name = "cli-quarantine";
+    let app = app(name)().unwrap();
+    let broker = app.broker().await.unwrap();
+    for id in ["one", "two", "three"] {
+        run(&format!("celery call t.add -a [2,2] --task-id {id} --queue slow"), name)
+            .await
+            .unwrap();
+    }
+    let mut consumer = broker.consume(&[Queue::named("slow")], None).await.unwrap();
+    let deliveries = consumer.next().await.unwrap();
+    assert_eq!(deliveries.len(), 3);
+    for delivery in deliveries {
+        delivery.quarantine("nobody knows it").await.unwrap();
+    }
+    drop(consumer);
+    let kept = async || broker.quarantined("slow").await.unwrap().len();
+    run("celery quarantine list -Q slow", name).await.unwrap();
+    run("celery quarantine list", name).await.unwrap();
+    let missing = run("celery quarantine drop -f one -Q other", name).await.unwrap_err();
+    assert_eq!(missing.code, 1);
+    assert!(missing.message.contains("no message `one` in quarantine"), "{}", missing.message);
+    assert_eq!(kept().await, 3);
+    run("celery quarantine requeue -f two -Q slow", name).await.unwrap();
+    assert_eq!((kept().await, broker.queue_len("slow").await.unwrap()), (2, 1));
+    run("celery quarantine drop --all -f -Q slow", name).await.unwrap();
+    assert_eq!((kept().await, broker.queue_len("slow").await.unwrap()), (0, 1));
+    for line in ["drop", "requeue one --all", "list one"] {
+        assert!(parse(&format!("celery quarantine {line}")).is_err(), "{line}");
+    }
 }
 
 #[tokio::test]

@@ -33,6 +33,7 @@ fn the_help_lists_the_commands_and_how_to_name_a_package() {
         "inspect",
         "status",
         "purge",
+        "quarantine",
         "migrate",
         "list",
         "report",

@@ -52,6 +52,8 @@ macro_rules! broker_conformance {
             what_is_settled_later_is_settled
             what_follows_is_published_with_the_settlement
             a_quarantined_message_is_kept_and_not_delivered_again
+            what_is_requeued_from_the_quarantine_starts_anew
+            what_is_dropped_from_the_quarantine_is_gone
 
             the_prefetch_is_a_limit_and_settling_makes_room
             every_way_of_settling_makes_room

@@ -161,6 +161,14 @@ impl Broker for Faulty {
         self.inner.quarantined(queue).await
     }
 
+    async fn requeue_quarantined(&self, queue: &str, ids: &[String]) -> Result<u64, BrokerError> {
+        self.inner.requeue_quarantined(queue, ids).await
+    }
+
+    async fn drop_quarantined(&self, queue: &str, ids: &[String]) -> Result<u64, BrokerError> {
+        self.inner.drop_quarantined(queue, ids).await
+    }
+
     fn shared_sets(&self) -> Option<&dyn SharedSets> {
         self.inner.shared_sets()
     }

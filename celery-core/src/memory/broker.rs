@@ -118,6 +118,14 @@ impl Broker for MemoryBroker {
         Ok(self.store.quarantined(queue))
     }
 
+    async fn requeue_quarantined(&self, queue: &str, ids: &[String]) -> Result<u64, BrokerError> {
+        Ok(self.store.requeue_quarantined(queue, ids) as u64)
+    }
+
+    async fn drop_quarantined(&self, queue: &str, ids: &[String]) -> Result<u64, BrokerError> {
+        Ok(self.store.drop_quarantined(queue, ids).len() as u64)
+    }
+
     fn shared_sets(&self) -> Option<&dyn SharedSets> {
         Some(self)
     }

@@ -164,6 +164,27 @@ impl Store {
         lock(&self.books).quarantined.get(queue).cloned().unwrap_or_default()
     }
 
+    /// Returns how many there were.
+    pub(super) fn requeue_quarantined(&self, queue: &str, ids: &[String]) -> usize {
+        let mut books = lock(&self.books);
+        let taken = books.take_quarantined(queue, ids);
+        for kept in &taken {
+            // Each was a message when it was set aside.
+            if let Ok(mut message) = kept.message() {
+                message.properties.delivery_info.delivery_count = 0;
+                books.queue(queue).push_back(message);
+            }
+        }
+        drop(books);
+        self.changed.notify_waiters();
+        taken.len()
+    }
+
+    /// Returns what there was.
+    pub(super) fn drop_quarantined(&self, queue: &str, ids: &[String]) -> Vec<Quarantined> {
+        lock(&self.books).take_quarantined(queue, ids)
+    }
+
     pub(super) fn remember(&self, set: &str, members: &[String], keep: Keep) {
         let now = clock::now();
         let until = now + keep.time;
@@ -256,11 +277,18 @@ impl Books {
             Settlement::Quarantine(reason) => {
                 // Its envelope is what would be found in the queue of a server.
                 let raw = envelope::to_json(&message, BodyEncoding::Base64).into();
+                let id = message.properties.delivery_tag;
                 let quarantined =
-                    Quarantined { queue: queue.to_owned(), reason, at: clock::now(), raw };
+                    Quarantined { id, queue: queue.to_owned(), reason, at: clock::now(), raw };
                 self.quarantined.entry(queue.to_owned()).or_default().push(quarantined);
             }
         }
+    }
+
+    /// Takes out of the quarantine what has one of these ids.
+    fn take_quarantined(&mut self, queue: &str, ids: &[String]) -> Vec<Quarantined> {
+        let Some(kept) = self.quarantined.get_mut(queue) else { return Vec::new() };
+        kept.extract_if(.., |kept| ids.contains(&kept.id)).collect()
     }
 
     /// The queues that a message is for: each once, also when it is bound twice.

@@ -202,3 +202,72 @@ pub async fn a_quarantined_message_is_kept_and_not_delivered_again(broker: Arc<d
         within(LIMIT, "the quarantined messages", broker.quarantined("another queue")).await;
     assert!(another.expect("a queue without any can be asked").is_empty());
 }
+
+/// Sets the messages aside, and returns what they are called there.
+async fn set_aside(broker: &Arc<dyn Broker>, bodies: &[&str]) -> Vec<String> {
+    let mut consumer = consume(broker, &["letters"], 1).await;
+    for body in bodies {
+        publish(broker, "letters", body).await;
+        for how in [Settlement::Lost, Settlement::Quarantine("too often".to_owned())] {
+            let delivery = take_one(&mut consumer).await;
+            within(LIMIT, "to settle", delivery.settle(how)).await.expect("it can be settled");
+        }
+    }
+    close(consumer).await;
+    let kept = within(LIMIT, "the quarantined messages", broker.quarantined("letters")).await;
+    let kept = kept.expect("the quarantined messages of a queue can be listed");
+    let ids: Vec<_> = kept.iter().map(|kept| kept.id.clone()).collect();
+    for (kept, body) in kept.iter().zip(bodies) {
+        let message = kept.message().expect("it was a message");
+        assert_eq!(message.body, body.as_bytes());
+        assert_eq!(message.properties.delivery_info.delivery_count, 1);
+        assert_eq!(kept.id, message.properties.delivery_tag);
+    }
+    ids
+}
+
+async fn quarantined(broker: &Arc<dyn Broker>) -> Vec<String> {
+    let kept = within(LIMIT, "the quarantined messages", broker.quarantined("letters")).await;
+    let kept = kept.expect("the quarantined messages of a queue can be listed");
+    kept.into_iter().map(|kept| kept.id).collect()
+}
+
+/// What is put back from the quarantine goes to the end of its queue, as if it had never been lost. What is not there is
+/// passed over.
+pub async fn what_is_requeued_from_the_quarantine_starts_anew(broker: Arc<dyn Broker>) {
+    let ids = set_aside(&broker, &["one", "two", "three"]).await;
+    publish(&broker, "letters", "waits").await;
+    let [one, two, three] = <[String; 3]>::try_from(ids).expect("three were set aside");
+    let requeue = async |ids: &[String]| {
+        let requeued = broker.requeue_quarantined("letters", ids);
+        within(LIMIT, "to requeue", requeued).await.expect("it can be put back")
+    };
+    assert_eq!(requeue(&[one.clone(), "no such id".to_owned(), three.clone()]).await, 2);
+    assert_eq!(requeue(&[one, three]).await, 0, "they are not there any more");
+    assert_eq!(quarantined(&broker).await, [two]);
+
+    let mut consumer = consume(&broker, &["letters"], 0).await;
+    let deliveries = take(&mut consumer, 3).await;
+    assert_eq!(bodies(&deliveries), ["waits", "one", "three"]);
+    for delivery in &deliveries {
+        assert_eq!(read(delivery).properties.delivery_info.delivery_count, 0);
+    }
+    ack_all(deliveries).await;
+    close(consumer).await;
+    nothing_is_left(&broker, "letters").await;
+}
+
+/// What is dropped from the quarantine is gone, and nothing else is.
+pub async fn what_is_dropped_from_the_quarantine_is_gone(broker: Arc<dyn Broker>) {
+    let ids = set_aside(&broker, &["one", "two"]).await;
+    let drop_one = || async {
+        let dropped = broker.drop_quarantined("letters", &ids[..1]);
+        within(LIMIT, "to drop", dropped).await.expect("it can be dropped")
+    };
+    assert_eq!(drop_one().await, 1);
+    assert_eq!(drop_one().await, 0);
+    assert_eq!(quarantined(&broker).await, ids[1..]);
+    nothing_is_left(&broker, "letters").await;
+    let none = broker.drop_quarantined("another queue", &ids);
+    assert_eq!(within(LIMIT, "to drop", none).await.expect("a queue without any can be asked"), 0);
+}
