@@ -25,7 +25,7 @@ pub use self::{builder::Builder, overrides::Overrides};
 use self::{origin::Origin, processes::ProcessHooks};
 use crate::{
     backend::Backend,
-    broker::Broker,
+    broker::{Broker, Keep},
     clock::LogicalClock,
     codec::AcceptContent,
     config::{Config, ServerUrl},
@@ -58,6 +58,7 @@ struct Inner {
     name: String,
     config: Config,
     accept: AcceptContent,
+    revokes: Keep,
     routes: Routes,
     queues: Queues,
     annotations: Annotations,
@@ -178,6 +179,11 @@ impl Celery {
     /// The logical clock, whose readings remote control and events carry.
     pub fn clock(&self) -> &LogicalClock {
         &self.inner.clock
+    }
+
+    /// For how long what is revoked is known, and how much of it.
+    pub(crate) fn revokes(&self) -> Keep {
+        self.inner.revokes
     }
 
     /// What the app decodes.

@@ -16,7 +16,7 @@ use tokio::sync::Notify;
 
 pub use self::{
     contact::Contact,
-    sets::{Keep, SharedSets},
+    sets::{Keep, KeepFrom, SharedSets},
 };
 use crate::{arguments::Hidden, date, envelope, message::Message};
 pub use crate::{

@@ -35,6 +35,12 @@ impl ExpiringSet {
         self.numbers.contains_key(member)
     }
 
+    /// Whether it is a member that has not expired by `now`.
+    pub(crate) fn has(&self, member: &str, now: Timestamp) -> bool {
+        let number = self.numbers.get(member);
+        number.and_then(|number| self.members.get(number)).is_some_and(|(_, until)| *until > now)
+    }
+
     pub(crate) fn is_empty(&self) -> bool {
         self.members.is_empty()
     }

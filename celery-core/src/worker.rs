@@ -29,6 +29,7 @@ mod panics;
 mod patience;
 mod pool;
 mod rates;
+mod recall;
 mod refuse;
 mod request;
 mod requests;
@@ -202,7 +203,7 @@ impl Worker {
             limits: Default::default(),
             intake: Intake::new(queues.clone(), NonZeroU32::new(held)),
             requests: Requests::new(app.registry()?.names()),
-            revoked: Revoked::default(),
+            revoked: Revoked::new(app.revokes()),
             health: Health::default(),
             rates: Rates::new(app.registry()?, app.config()),
             gossip: (!options.without_gossip && has_neighbours(app)).then(Gossip::default),

@@ -26,6 +26,7 @@ pub(crate) const HEARTBEAT: Lua = Lua::new(include_str!("scripts/heartbeat.lua")
 pub(crate) const RENEW: Lua = Lua::new(include_str!("scripts/renew.lua"));
 pub(crate) const BIND: Lua = Lua::new(include_str!("scripts/bind.lua"));
 pub(crate) const REMEMBER: Lua = Lua::new(include_str!("scripts/remember.lua"));
+pub(crate) const REMEMBERS: Lua = Lua::new(include_str!("scripts/remembers.lua"));
 pub(crate) const REMEMBERED: Lua = Lua::new(include_str!("scripts/remembered.lua"));
 pub(crate) const REQUEUE: Lua = Lua::new(include_str!("scripts/requeue.lua"));
 pub(crate) const SWEEP_BINDINGS: Lua = Lua::new(include_str!("scripts/sweep_bindings.lua"));

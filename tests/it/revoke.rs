@@ -4,7 +4,12 @@ use std::time::Duration;
 
 use celery::{
     AsyncResult, Task, WorkerOptions,
-    core::{codec::Serializer, control::Revoke, protocol::TaskMessage},
+    core::{
+        broker::{Keep, KeepFrom},
+        codec::Serializer,
+        control::Revoke,
+        protocol::TaskMessage,
+    },
 };
 use serde_json::{Value, json};
 
@@ -145,6 +150,61 @@ async fn what_is_revoked_is_known_for_three_hours() {
     is_revoked(&circle.stored(result.id()).await, "revoked");
     let result = circle.call(Note::s(json!(1)).task_id("early")).await;
     assert_eq!(circle.stored(result.id()).await["status"], "SUCCESS");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_waits_for_its_eta_stays_revoked_however_long_and_without_any_worker_that_was_told() {
+    let circle = Circle::new();
+    let worker = circle.worker();
+    let hours = |hours: f64| 3600.0 * hours;
+    for id in ["by the client", "by a worker", "by its stamp", "unheard", "wanted"] {
+        let mut message = TaskMessage {
+            id: id.to_owned(),
+            task: Note::NAME.to_owned(),
+            args: vec![json!(id)],
+            ..TaskMessage::default()
+        };
+        let eta = celery::core::clock::now() + Duration::from_secs_f64(hours(30.0));
+        message.headers.eta = Some(eta.to_string());
+        if id == "by its stamp" {
+            message.headers.stamped_headers = Some(vec![json!("team")]);
+            message.headers.stamps = json!({ "team": "blue" }).as_object().unwrap().clone();
+        }
+        circle.push("celery", message.encode(Serializer::Json, None).unwrap()).await;
+    }
+    // They wait by then.
+    circle.done(Add::s(1, 1)).await;
+    listens(&circle).await;
+    // As Python's client asks: only the worker can tell the broker.
+    let id = [("task_id".to_owned(), json!("by a worker"))];
+    let asked = circle.app.control().broadcast("revoke", id.into_iter().collect());
+    asked.limit(1).replies().await.unwrap();
+    worker.stop().await;
+    circle.app.control().revoke(["by the client"]).send().await.unwrap();
+    circle.app.control().revoke_by_stamped_headers([("team", "blue")]).send().await.unwrap();
+
+    // This one knows it from the broker when it starts; the next one, which starts when it is long forgotten, has to ask.
+    tokio::time::advance(Duration::from_secs_f64(hours(1.0))).await;
+    circle.worker().stop().await;
+    tokio::time::advance(Duration::from_secs_f64(hours(28.0))).await;
+    let worker = circle.worker();
+    listens(&circle).await;
+    // And what a running worker did not hear of: it was cut off when it was told.
+    let keep = Keep { time: Duration::from_secs(60), most: 10, from: KeepFrom::LastDue };
+    let broker = circle.app.broker().await.unwrap();
+    let sets = broker.shared_sets().unwrap();
+    sets.remember("revoked", &["unheard".to_owned()], keep).await.unwrap();
+    for id in ["by the client", "by a worker", "by its stamp", "unheard"] {
+        is_revoked(&circle.stored(id).await, "revoked");
+    }
+    assert_eq!(circle.stored("wanted").await["status"], "SUCCESS");
+    worker.stop().await;
+    assert_eq!(circle.probe.notes().len(), 1);
+    // Three hours after the last of them was due, nobody knows it any more.
+    tokio::time::advance(Duration::from_secs_f64(hours(3.0) + 60.0)).await;
+    let _worker = circle.worker();
+    circle.call(Note::s(json!(1)).task_id("by a worker")).await;
+    circle.probe.noted(2).await;
 }
 
 #[tokio::test(start_paused = true)]

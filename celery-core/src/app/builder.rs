@@ -9,6 +9,7 @@ use crate::{
     codec::AcceptContent,
     config::{Config, ConfigError, ConfigLoader, ConfigSource, Problem, ServerUrl},
     context::StateMap,
+    control::revoked,
     error::Error,
     options::Annotations,
     registry::{AppId, InstalledApps},
@@ -145,6 +146,7 @@ impl Builder {
         for (setting, value) in overrides.settings {
             self.loader = self.loader.change(setting, value);
         }
+        let revokes = revoked::keep(&environment);
         let mut config = self.loader.environment(environment).load()?;
         embed(&mut config, &self.name);
         let accept = AcceptContent::new(&config.accept_content)
@@ -157,20 +159,28 @@ impl Builder {
         let annotations =
             annotations.map_or_else(|| Ok(Annotations::default()), Annotations::parse);
         let annotations = annotations.map_err(|error| unusable("task_annotations", &error));
-        let (accept, routes, queues, annotations) = match (accept, routes, queues, annotations) {
-            (Ok(accept), Ok(routes), Ok(queues), Ok(annotations)) => {
-                (accept, routes, queues, annotations)
-            }
-            (accept, routes, queues, annotations) => {
-                let problems = [accept.err(), routes.err(), queues.err(), annotations.err()];
-                return Err(ConfigError::new(problems.into_iter().flatten().collect()).into());
-            }
-        };
+        let (accept, routes, queues, annotations, revokes) =
+            match (accept, routes, queues, annotations, revokes) {
+                (Ok(accept), Ok(routes), Ok(queues), Ok(annotations), Ok(revokes)) => {
+                    (accept, routes, queues, annotations, revokes)
+                }
+                (accept, routes, queues, annotations, revokes) => {
+                    let problems = [
+                        accept.err(),
+                        routes.err(),
+                        queues.err(),
+                        annotations.err(),
+                        revokes.err(),
+                    ];
+                    return Err(ConfigError::new(problems.into_iter().flatten().collect()).into());
+                }
+            };
         let inner = Inner {
             id: AppId::next(),
             name: self.name,
             config,
             accept,
+            revokes,
             routes,
             queues,
             annotations,

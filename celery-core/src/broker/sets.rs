@@ -22,6 +22,12 @@ pub trait SharedSets: fmt::Debug + Send + Sync {
     /// # Errors
     /// [`BrokerError`] when the server cannot be asked.
     async fn remembered(&self, set: &str) -> Result<Vec<String>, BrokerError>;
+
+    /// Which of these are members of the set and have not expired, in the order in which they are asked for.
+    ///
+    /// # Errors
+    /// [`BrokerError`] when the server cannot be asked.
+    async fn remembers(&self, set: &str, asked: &[String]) -> Result<Vec<String>, BrokerError>;
 }
 
 /// For how long the members of a set are kept, and how many.
@@ -29,6 +35,18 @@ pub trait SharedSets: fmt::Debug + Send + Sync {
 pub struct Keep {
     /// After how long a member expires, which MUST NOT be longer than some years.
     pub time: Duration,
-    /// Beyond that many, the oldest go.
+    /// Beyond that many, those go that expire the soonest.
     pub most: usize,
+    /// From when on the time is counted.
+    pub from: KeepFrom,
+}
+
+/// From when on a member of a set is kept for its time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum KeepFrom {
+    /// From now on.
+    Now,
+    /// From when the last of the messages is due that wait in the broker now, where that is later: whatever has been
+    /// [deferred](super::Delivery::defer) finds the member when it comes.
+    LastDue,
 }

@@ -87,6 +87,8 @@ macro_rules! broker_conformance {
             a_shared_set_keeps_its_members_in_order
             a_shared_set_has_a_limit
             a_member_of_a_shared_set_expires
+            a_shared_set_tells_which_it_has
+            a_member_may_outlast_what_waits
         }
     };
 }

@@ -156,10 +156,12 @@ impl Revoke {
         signal::number(&json!(signal)).map_err(|error| Error::Call(error.to_string()))?;
         if self.destination.is_empty() {
             let broker = self.app.publisher().await?.as_ref();
+            let keep = self.app.revokes();
             match &self.what {
-                What::Ids(ids) => revoked::remember(broker, Kind::Ids, ids).await?,
+                What::Ids(ids) => revoked::remember(broker, Kind::Ids, ids, keep).await?,
                 What::Stamps(headers) => {
-                    revoked::remember(broker, Kind::Stamps, &revoked::stamps(headers)).await?;
+                    let stamps = revoked::stamps(headers);
+                    revoked::remember(broker, Kind::Stamps, &stamps, keep).await?;
                 }
             }
         }

@@ -145,4 +145,8 @@ impl SharedSets for MemoryBroker {
     async fn remembered(&self, set: &str) -> Result<Vec<String>, BrokerError> {
         Ok(self.store.remembered(set))
     }
+
+    async fn remembers(&self, set: &str, asked: &[String]) -> Result<Vec<String>, BrokerError> {
+        Ok(self.store.remembers(set, asked))
+    }
 }

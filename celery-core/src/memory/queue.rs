@@ -49,6 +49,11 @@ impl MemoryQueue {
         self.deferred.first_key_value().map(|((due, _), _)| *due)
     }
 
+    /// When the last of the deferred messages is due.
+    pub(super) fn last_due(&self) -> Option<Timestamp> {
+        self.deferred.last_key_value().map(|((due, _), _)| *due)
+    }
+
     /// What is deferred, and until when, the soonest first.
     pub(super) fn deferred(&self) -> impl Iterator<Item = (Timestamp, &Message)> {
         self.deferred.iter().map(|((due, _), message)| (*due, message))

@@ -14,8 +14,8 @@ use super::{
 };
 use crate::{
     broker::{
-        self, BrokerError, ExchangeKind, Keep, Publication, Quarantined, Queue, Scheduled,
-        Settlement,
+        self, BrokerError, ExchangeKind, Keep, KeepFrom, Publication, Quarantined, Queue,
+        Scheduled, Settlement,
     },
     clock,
     envelope::{self, BodyEncoding},
@@ -187,8 +187,13 @@ impl Store {
 
     pub(super) fn remember(&self, set: &str, members: &[String], keep: Keep) {
         let now = clock::now();
-        let until = now + keep.time;
         let mut books = lock(&self.books);
+        let last_due = books.queues.values().filter_map(MemoryQueue::last_due).max();
+        let from = match keep.from {
+            KeepFrom::Now => now,
+            KeepFrom::LastDue => last_due.map_or(now, |due| due.max(now)),
+        };
+        let until = from.checked_add(keep.time).unwrap_or(Timestamp::MAX);
         let set = books.sets.entry(set.to_owned()).or_default();
         members.iter().for_each(|member| set.insert(member.clone(), until, keep.most, now));
     }
@@ -197,6 +202,13 @@ impl Store {
         let books = lock(&self.books);
         let members = books.sets.get(set).into_iter().flat_map(|set| set.iter(clock::now()));
         members.map(str::to_owned).collect()
+    }
+
+    pub(super) fn remembers(&self, set: &str, asked: &[String]) -> Vec<String> {
+        let books = lock(&self.books);
+        let Some(set) = books.sets.get(set) else { return Vec::new() };
+        let now = clock::now();
+        asked.iter().filter(|member| set.has(member, now)).cloned().collect()
     }
 
     /// Takes up to so many messages: the most urgent first, and among queues in turn. The queue that was served last

@@ -20,6 +20,7 @@ use super::{
     line::Line,
     node::Node,
     outage::Outage,
+    recall::recall,
     request::{self, Received, Request},
     requests::Stage,
 };
@@ -133,7 +134,7 @@ impl Work<'_> {
                     }
                     consumer.set_prefetch(self.prefetch());
                 }
-                batch = consumer.next() => match batch {
+                batch = consumer.next() => match recall(self.node, shutdown.stopping(), batch).await {
                     Ok(batch) => {
                         outage.over();
                         for delivery in batch {

@@ -12,9 +12,9 @@ use tokio::time::timeout;
 
 use super::node::Node;
 use crate::{
-    broker::BrokerError,
+    broker::{BrokerError, Keep},
     clock,
-    control::revoked::{self, KEEP, Kind},
+    control::revoked::{self, Kind},
     error::Error,
     exception::Exception,
     expiring::ExpiringSet,
@@ -26,8 +26,9 @@ use crate::{
 const PATIENCE: Duration = Duration::from_secs(5);
 
 /// What is revoked, as far as this worker knows: no more, and for no longer, than Celery keeps.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Revoked {
+    keep: Keep,
     /// Whether there has ever been anything.
     any: AtomicBool,
     ids: Mutex<ExpiringSet>,
@@ -65,6 +66,10 @@ impl Revocation {
 }
 
 impl Revoked {
+    pub(super) fn new(keep: Keep) -> Self {
+        Self { keep, any: AtomicBool::default(), ids: Mutex::default(), stamps: Mutex::default() }
+    }
+
     /// The ids, in the order in which they were revoked.
     pub(super) fn all(&self) -> Vec<String> {
         lock(&self.ids).iter(clock::now()).map(str::to_owned).collect()
@@ -79,6 +84,7 @@ impl Revoked {
     /// what is revoked now.
     pub(super) fn merge(&self, kind: Kind, revoked: impl IntoIterator<Item = String>) {
         let now = clock::now();
+        let until = now.checked_add(self.keep.time).unwrap_or(jiff::Timestamp::MAX);
         let mut revoked = revoked.into_iter().peekable();
         if revoked.peek().is_some() {
             self.any.store(true, Ordering::Release);
@@ -87,7 +93,15 @@ impl Revoked {
             Kind::Ids => &self.ids,
             Kind::Stamps => &self.stamps,
         });
-        revoked.for_each(|one| set.insert(one, now + KEEP.time, KEEP.most, now));
+        revoked.for_each(|one| set.insert(one, until, self.keep.most, now));
+    }
+
+    /// Whether that is known to be revoked.
+    pub(super) fn knows(&self, kind: Kind, what: &str) -> bool {
+        match kind {
+            Kind::Ids => lock(&self.ids).contains(what),
+            Kind::Stamps => lock(&self.stamps).contains(what),
+        }
     }
 
     /// Whether the message is revoked, and by what.
@@ -117,7 +131,8 @@ impl Node {
     pub(super) async fn revoke(&self, kind: Kind, what: Vec<String>) {
         self.revoked.merge(kind, what.iter().cloned());
         let remember = async {
-            Ok::<_, Error>(revoked::remember(self.app.broker().await?.as_ref(), kind, &what).await?)
+            let broker = self.app.broker().await?.as_ref();
+            Ok::<_, Error>(revoked::remember(broker, kind, &what, self.app.revokes()).await?)
         };
         let failed = match timeout(PATIENCE, remember).await {
             Ok(Ok(())) => return,
@@ -161,6 +176,9 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::broker::KeepFrom;
+
+    const KEEP: Keep = Keep { time: Duration::from_secs(60), most: 1_000, from: KeepFrom::LastDue };
 
     fn stamped(stamps: Value) -> TaskMessage {
         let mut message = TaskMessage { id: "a".to_owned(), ..TaskMessage::default() };
@@ -173,7 +191,7 @@ mod tests {
 
     #[test]
     fn a_task_is_revoked_by_its_id() {
-        let revoked = Revoked::default();
+        let revoked = Revoked::new(KEEP);
         revoked.merge(Kind::Ids, ["b".to_owned(), "a".to_owned(), "b".to_owned()]);
         assert_eq!(revoked.all(), ["a", "b"]);
         assert_eq!(revoked.find(&stamped(json!({}))), Some(Revocation::ById));
@@ -181,7 +199,7 @@ mod tests {
 
     #[test]
     fn a_task_is_revoked_by_any_of_the_values_of_a_stamp() {
-        let revoked = Revoked::default();
+        let revoked = Revoked::new(KEEP);
         let headers = json!({ "team": ["red", "blue"], "number": 3 });
         let headers = headers.as_object().unwrap();
         revoked.merge(Kind::Stamps, revoked::stamps(headers));
