@@ -142,7 +142,7 @@ async fn read_and_restore(
                 keys.extend(targets(books, &entry, &mut bindings).await?);
                 entry.into_item()
             }
-            Some(entry) => match waits_elsewhere(books, &entry) {
+            Some(entry) => match waits_elsewhere(&entry) {
                 Some(delivered_at) => delivered_at.into_bytes(),
                 None => {
                     tracing::warn!("putting back the message {tag}, which was abandoned");
@@ -158,13 +158,12 @@ async fn read_and_restore(
     books.link.insist::<()>(&pipeline).await
 }
 
-/// When a message that a Python worker keeps in its memory until its `eta` counts as delivered: it has until then, and for
-/// as long as a process may be silent, to settle it. Put back earlier, it would be run twice.
-fn waits_elsewhere(books: &Books, entry: &Entry) -> Option<String> {
+/// When a message that a Python worker keeps in its memory until its `eta` counts as delivered: at its `eta`. Put back
+/// earlier, it would be run twice.
+fn waits_elsewhere(entry: &Entry) -> Option<String> {
     let eta = entry.envelope["headers"]["eta"].as_str()?;
     let eta = date::parse(eta, &TimeZone::UTC).ok().filter(|eta| *eta > clock::now())?;
-    let late = f64::from(books.options.worker_timeout);
-    Some(seconds(eta, late - books.options.visibility_timeout.as_secs_f64()))
+    Some(seconds(eta, 0.0))
 }
 
 fn seconds(at: Timestamp, and: f64) -> String {

@@ -42,6 +42,7 @@ pub(crate) fn keep(environment: &[(String, String)]) -> Result<Keep, Problem> {
         Some(text) => text
             .parse::<f64>()
             .ok()
+            .filter(|seconds| !seconds.is_nan())
             .and_then(|seconds| Duration::try_from_secs_f64(seconds.min(CENTURY)).ok())
             .ok_or_else(|| wrong(EXPIRES, "a number of seconds", text))?,
     };
