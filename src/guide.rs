@@ -28,5 +28,8 @@ pub mod commands {}
 #[doc = include_str!("../docs/fleet.md")]
 pub mod fleet {}
 
+#[doc = include_str!("../docs/delivery.md")]
+pub mod delivery {}
+
 #[doc = include_str!("../docs/settings.md")]
 pub mod settings {}

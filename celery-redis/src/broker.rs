@@ -36,6 +36,9 @@ use crate::{
 /// How many queues are remembered to be bound. One that is forgotten is bound again when it is next used.
 const MOST_KNOWN: usize = 10_000;
 
+/// For how long replies of remote control are kept that nobody fetches.
+const REPLIES_KEPT: Duration = Duration::from_secs(3600);
+
 /// A broker on a Redis server, for one process.
 pub struct RedisBroker {
     link: Link,
@@ -122,9 +125,12 @@ impl RedisBroker {
         known.insert(queue.name.clone(), Known { queue, over: self.link.number() });
     }
 
-    /// After how many milliseconds a queue that we know to expire does so.
+    /// After how many milliseconds a queue that we know to expire does so. What is sent to a client that asked for it is not
+    /// kept for ever either: only the client knows for how long, and it may have died.
     pub(crate) fn expires(&self, queue: &str) -> Option<u64> {
-        self.known().get(queue).and_then(|known| known.queue.expires).map(millis)
+        let known = self.known().get(queue).and_then(|known| known.queue.expires);
+        let is_for_replies = || queue.ends_with(".pidbox") && queue.contains(".reply.");
+        known.or_else(|| is_for_replies().then_some(REPLIES_KEPT)).map(millis)
     }
 
     pub(crate) fn bind(&self, queue: &Queue, pipeline: &mut Pipeline) {

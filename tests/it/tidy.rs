@@ -5,6 +5,7 @@
 
 mod crates;
 mod files;
+mod guide;
 mod lexer;
 mod modules;
 mod project;
@@ -42,6 +43,12 @@ fn files_are_short_and_well_named() {
 #[test]
 fn code_is_finished_and_tests_do_not_sleep() {
     assert_none(&Project::find().rust_files().iter().flat_map(words::check).collect::<Vec<_>>());
+}
+
+#[test]
+fn the_tests_that_the_guide_names_are_there() {
+    let project = Project::find();
+    assert_none(&guide::check_tests(&project.read("docs/delivery.md"), &project.rust_files()));
 }
 
 #[test]

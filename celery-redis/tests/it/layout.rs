@@ -146,3 +146,26 @@ async fn deleting_a_queue_leaves_nothing() {
     space.broker.delete(&queue).await.unwrap();
     assert_eq!(space.keys().await, Vec::<String>::new());
 }
+
+#[tokio::test]
+async fn replies_to_a_client_that_died_expire() {
+    let space = Space::new().await;
+    let exchange = Exchange::direct("reply.celery.pidbox");
+    let queue = Queue {
+        exchange: exchange.clone(),
+        routing_key: "an-oid".to_owned(),
+        expires: Some(Duration::from_secs(10)),
+        ..Queue::named("an-oid.reply.celery.pidbox")
+    };
+    // The client makes its queue known, and dies. A worker knows no more of it than where it is bound.
+    space.broker.declare(&queue).await.unwrap();
+    let worker = Space::another(&space.prefix, json!({})).await;
+    let reply =
+        Publication { exchange, routing_key: "an-oid".to_owned(), message: message("pong") };
+    worker.publish(&[reply]).await.unwrap();
+    let left: i64 = space.ask("PTTL", &queue.name, &[]).await;
+    assert!((1..=3_600_000).contains(&left), "{left}");
+    // A queue of tasks that is called alike is none of those.
+    space.publish("reply.celery", "a task").await;
+    assert_eq!(space.ask::<i64>("PTTL", "reply.celery", &[]).await, -1);
+}

@@ -11,6 +11,7 @@ mod control_client;
 mod gossip;
 mod harness;
 mod health;
+mod keys;
 mod monitor;
 mod orphans;
 mod pools;
