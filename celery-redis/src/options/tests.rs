@@ -1,6 +1,8 @@
 use celery_core::config::ConfigLoader;
 use serde_json::json;
 
+mod guide;
+
 use super::*;
 
 fn read(options: Value) -> Result<BrokerOptions, BadOption> {

@@ -16,3 +16,4 @@ mod python;
 mod restore;
 mod results;
 mod server;
+mod transport_options;

@@ -25,10 +25,7 @@ fn stands_for(pattern: &str, key: &str) -> bool {
         .split('<')
         .flat_map(|part| part.split_once('>').map_or(part, |it| it.1).split('\0'))
         .collect();
-    let mut rest = match key.strip_prefix(parts[0]) {
-        Some(rest) => rest,
-        None => return false,
-    };
+    let Some(mut rest) = key.strip_prefix(parts[0]) else { return false };
     for (at, part) in parts.iter().enumerate().skip(1) {
         // A name has a character at least.
         let found = if at + 1 == parts.len() && part.is_empty() {
