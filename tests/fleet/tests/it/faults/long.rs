@@ -1,4 +1,4 @@
-//! Tasks that take three times as long as the visibility timeout.
+//! Tasks, and etas, that are three times as far away as the visibility timeout.
 
 use peers::{Ledger, Runs, Space};
 use tokio::time::Instant;
@@ -42,6 +42,32 @@ async fn a_late_task_of_three_visibility_timeouts_runs_once_beside_workers_that_
     }
     book.until_now(&ledger).await;
     counted("long tasks", &book.runs(), tasks, start);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_eta_of_three_visibility_timeouts_that_one_of_ours_took_first_runs_once_and_on_time() {
+    let (space, start) = (space(), Instant::now());
+    let (ledger, app, tasks) = (Ledger::new(), space.app(), size(40, 400));
+    let mut book = ledger.follow();
+    let mut ours = Member::new(&space, &ledger, "ours@eta", &["-c", "4"]);
+    let sent_at = ledger.now().await;
+    for number in 0..tasks {
+        let task = app.send_task("fleet.work").args((number, 1_u64));
+        task.countdown(3.0 * VISIBILITY_TIMEOUT).send().await.expect("it is published");
+    }
+    space.runs_out("celery").await;
+    // It looks for what is overdue from its first second on.
+    let mut python = Member::python(&space, &ledger, "python@eta", &["-P", "solo"]);
+    book.until("all are done", |runs| runs.done() as u64 == tasks).await;
+    Books::of(&space).await.emptied().await;
+    python.process().says(" ready.").await;
+    ours.stop().await;
+    python.stop().await;
+    book.until_now(&ledger).await;
+    let early =
+        book.runs().of.values().flatten().filter(|run| run.began < sent_at + THRICE * 1000).count();
+    assert_eq!(early, 0, "some ran before their time");
+    counted("far etas", &book.runs(), tasks, start);
 }
 
 fn counted(scenario: &str, runs: &Runs, sent: u64, start: Instant) {
