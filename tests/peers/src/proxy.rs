@@ -4,6 +4,7 @@
 //! is passed on as it comes.
 
 use std::{
+    fmt,
     future::pending,
     io,
     net::Ipv4Addr,
@@ -77,10 +78,15 @@ struct Shared {
     swallowed: watch::Sender<u64>,
 }
 
-#[derive(Debug)]
 struct Swallow {
-    needle: Vec<u8>,
+    wanted: Box<dyn Fn(&str) -> bool + Send>,
     times: u64,
+}
+
+impl fmt::Debug for Swallow {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Swallow").field("times", &self.times).finish_non_exhaustive()
+    }
 }
 
 impl Proxy {
@@ -146,7 +152,13 @@ impl Proxy {
     /// Has the next commands with this text in them carried out, so many of them, and cuts the connection of each in
     /// place of an answer.
     pub fn swallow(&self, text: &str, times: u64) {
-        let swallow = (times > 0).then(|| Swallow { needle: text.into(), times });
+        let text = text.to_owned();
+        self.swallow_where(move |command| command.contains(&text), times);
+    }
+
+    /// The same, with the commands of which this is true.
+    pub fn swallow_where(&self, wanted: impl Fn(&str) -> bool + Send + 'static, times: u64) {
+        let swallow = (times > 0).then(|| Swallow { wanted: Box::new(wanted), times });
         *self.shared.swallow.lock().unwrap_or_else(PoisonError::into_inner) = swallow;
     }
 
@@ -194,7 +206,7 @@ impl Shared {
     fn swallows(&self, command: &[u8]) -> bool {
         let mut swallow = self.swallow.lock().unwrap_or_else(PoisonError::into_inner);
         let Some(wanted) = swallow.as_mut() else { return false };
-        if !command.windows(wanted.needle.len()).any(|part| part == wanted.needle) {
+        if !(wanted.wanted)(&String::from_utf8_lossy(command)) {
             return false;
         }
         wanted.times -= 1;
