@@ -39,6 +39,8 @@ mod slots;
 mod state_db;
 mod trace;
 mod verdict;
+#[doc(hidden)]
+pub mod verdicts;
 
 use std::{num::NonZeroU32, path::PathBuf, sync::Arc, time::Duration};
 
