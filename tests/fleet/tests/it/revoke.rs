@@ -4,7 +4,7 @@ use celery::{AsyncResult, Celery, State};
 use peers::{LIMIT, Process, PythonWorker, Space, python, run};
 use serde_json::{Value, json};
 
-use crate::harness::{call, worker};
+use crate::harness::{call, command, worker};
 
 /// Runs a few lines of Python with the app; returns what they printed.
 async fn asks(space: &Space, lines: &str) -> Value {
@@ -108,6 +108,47 @@ async fn python_revokes_what_waits_and_terminates_what_runs() {
     let after: AsyncResult = after.expect("it is published").typed();
     assert_eq!(after.get().await.expect("it runs"), json!(3));
     nothing_is_left(&space, first).await;
+    let entered: bool = space.redis("EXISTS", &["{}entered:never"]).await;
+    assert!(!entered, "one that is revoked has run");
+}
+
+#[tokio::test]
+async fn what_waits_for_its_eta_stays_revoked_for_longer_than_a_worker_would_know_it() {
+    let space = Space::new();
+    // A revocation is known for a second, but for what waits.
+    let brief = ("CELERY_WORKER_REVOKE_EXPIRES", "1");
+    let variables = [(brief.0.to_owned(), brief.1.to_owned())];
+    let app = space.builder().environment_from(variables).build().expect("settings of ours");
+    let begin = async |name: &str| {
+        let line = ["worker", "-n", name, "-l", "INFO", "--without-mingle", "--without-gossip"];
+        let worker = Process::start(command(&space, &line).env(brief.0, brief.1));
+        worker.says(" ready.").await;
+        worker
+    };
+    let first = begin("first@here").await;
+    listen(&app, 1).await;
+    let mut waiting = Vec::new();
+    for _ in 0..2 {
+        let sent = app.send_task("fleet.hold").args(("never",)).countdown(12.0).send().await;
+        waiting.push(sent.expect("it is published").typed::<Value>());
+    }
+    let all_wait = async {
+        while space.redis::<u64>("ZCARD", &["{}unacked_index"]).await < 2
+            || space.redis::<u64>("LLEN", &["{}celery"]).await > 0
+        {}
+    };
+    tokio::time::timeout(LIMIT, all_wait).await.expect("both wait in the broker");
+    asks(&space, &format!("app.control.revoke({:?})", waiting[0].id())).await;
+    first.says("Tasks flagged as revoked").await;
+    assert!(first.stop().await.success());
+    // Nobody listens to this.
+    waiting[1].revoke().await.expect("the broker is told");
+
+    let second = begin("second@here").await;
+    for result in &waiting {
+        is_revoked(result, "revoked").await;
+    }
+    nothing_is_left(&space, second).await;
     let entered: bool = space.redis("EXISTS", &["{}entered:never"]).await;
     assert!(!entered, "one that is revoked has run");
 }
