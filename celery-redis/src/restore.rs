@@ -97,24 +97,58 @@ async fn restore(books: &Books) -> Result<Duration, Fault> {
         let mut command = RESTORE.command(&keys);
         command.arg(&ceiling).arg(limit).arg(&options.keys.prefix).arg(&options.keys.sep);
         let interval = u64::try_from(options.restore_interval.as_millis()).unwrap_or(u64::MAX);
-        command.arg(&books.process).arg(interval.max(1)).arg(&options.keys.steps);
+        let lead = lead(options.visibility_timeout);
+        command.arg(&books.process).arg(interval.max(1)).arg(lead.as_millis().to_string());
+        command.arg(&options.keys.steps);
         let mut pipeline = pipe();
         pipeline.add_command(command);
         let (answer,): (Answer,) = books.link.ask_all(&pipeline).await?;
-        let (looked_at, wait, unread) = answer;
+        let (looked_at, wait, unread, ahead) = answer;
         let unread_entries = unread.len();
         read_and_restore(books, &ceiling, unread).await?;
         if looked_at > unread_entries {
             tracing::debug!("put back {} messages that were due", looked_at - unread_entries);
         }
-        if looked_at < limit {
+        let postponed = postpone(books, ahead, lead).await?;
+        if looked_at < limit && postponed == 0 {
             return Ok(Duration::from_millis(wait));
         }
     }
 }
 
-/// How many entries were looked at, for how many milliseconds to wait, and tag and entry of those that are to be read.
-type Answer = (usize, u64, Vec<(String, Vec<u8>)>);
+/// How many entries were looked at, for how many milliseconds to wait, and tag and entry of those that are to be read, since
+/// they are overdue or will be in a moment.
+type Answer = (usize, u64, Vec<(String, Vec<u8>)>, Vec<(String, Vec<u8>)>);
+
+/// How long before it is overdue a message is read that nobody of ours deferred: Python looks at what is overdue too.
+fn lead(visibility_timeout: Duration) -> Duration {
+    (visibility_timeout / 5).min(Duration::from_secs(1))
+}
+
+/// Lets those wait that a Python worker keeps for their `eta`, before anybody takes them for abandoned. Returns how many
+/// there were.
+async fn postpone(
+    books: &Books,
+    ahead: Vec<(String, Vec<u8>)>,
+    lead: Duration,
+) -> Result<u64, Fault> {
+    let keys = [books.options.keys.unacked(), books.options.keys.unacked_index()];
+    let visibility_timeout = books.options.visibility_timeout.as_secs_f64();
+    let until = seconds(clock::now(), 2.0 * lead.as_secs_f64() - visibility_timeout);
+    let mut pipeline = pipe();
+    for (tag, raw) in &ahead {
+        if let Some(delivered_at) = Entry::read(raw).as_ref().and_then(waits_elsewhere) {
+            let mut command = RESTORE_ONE.command(&keys);
+            command.arg(tag).arg(&until).arg(raw).arg(delivered_at);
+            pipeline.add_command(command);
+        }
+    }
+    if pipeline.is_empty() {
+        return Ok(0);
+    }
+    let postponed: Vec<u64> = books.link.insist(&pipeline).await?;
+    Ok(postponed.iter().sum())
+}
 
 /// Puts back what nobody of ours deferred.
 ///

@@ -74,7 +74,9 @@ async fn ask(node: &Node, batch: &[Delivery]) -> Result<(), BrokerError> {
 fn waited(node: &Node, message: &Message) -> Option<String> {
     let text = |name: &str| message.headers.get(name).and_then(Value::as_str);
     let (id, eta) = match (text("id"), text("eta")) {
-        (Some(id), eta) => (id.to_owned(), date::parse(eta?, &TimeZone::UTC).ok()?),
+        // As most are.
+        (Some(_), None) => return None,
+        (Some(id), Some(eta)) => (id.to_owned(), date::parse(eta, &TimeZone::UTC).ok()?),
         // Of protocol 1, which has both in its body.
         (None, _) => {
             let older = TaskMessage::decode(message, node.app.accept_content()).ok()?;

@@ -9,10 +9,12 @@
 -- ARGV[4]  what stands between a queue and a priority
 -- ARGV[5]  the id of this process
 -- ARGV[6]  after how many milliseconds this process looks again in any case
--- ARGV[7…] the priorities that have a list of their own, ascending
+-- ARGV[7]  how many milliseconds before it is overdue a message is read that nobody of ours deferred
+-- ARGV[8…] the priorities that have a list of their own, ascending
 --
--- Returns how many entries were looked at, after how many milliseconds this process is to look again, and a flat list of tag
--- and entry of each that was not deferred by one of ours, which the caller has to read.
+-- Returns how many entries were looked at, after how many milliseconds this process is to look again, a flat list of tag and
+-- entry of each that was not deferred by one of ours, which the caller has to read, and another one of some that will be
+-- overdue in a moment.
 local ceiling, interval = tonumber(ARGV[1]), tonumber(ARGV[6])
 -- The latest first: each goes in front of the one before, so that the earliest is served first.
 local tags = redis.call('ZREVRANGEBYSCORE', KEYS[2], ARGV[1], '-inf', 'LIMIT', 0, ARGV[2])
@@ -24,7 +26,7 @@ local function list_of(quoted, priority)
         queue = cjson.decode('[' .. quoted .. ']')[1]
     end
     local step = ARGV[#ARGV]
-    for i = 7, #ARGV do
+    for i = 8, #ARGV do
         if tonumber(ARGV[i]) > priority then
             break
         end
@@ -81,10 +83,30 @@ if #tags > 0 then
     end
 end
 
-local wait = interval
-local first = redis.call('ZRANGEBYSCORE', KEYS[2], '(' .. ARGV[1], '+inf', 'WITHSCORES', 'LIMIT', 0, 1)[2]
+-- What another process may be about to put back, if it is a moment later than this one, is read before that.
+local function soon(tags)
+    local found = {}
+    for i, entry in ipairs(redis.call('HMGET', KEYS[1], unpack(tags))) do
+        if entry and string.sub(entry, -1) ~= ' ' then
+            found[#found + 1] = tags[i]
+            found[#found + 1] = entry
+        end
+    end
+    return found
+end
+
+local wait, lead, ahead = interval, tonumber(ARGV[7]), {}
+local next_tag, first = unpack(redis.call('ZRANGEBYSCORE', KEYS[2], '(' .. ARGV[1], '+inf', 'WITHSCORES', 'LIMIT', 0, 1))
 if first then
     local until_first = math.max(math.ceil((tonumber(first) - ceiling) * 1000), 1)
+    if until_first < interval + lead and #soon({ next_tag }) > 0 then
+        if until_first > lead then
+            until_first = until_first - lead
+        else
+            local before = string.format('%.6f', ceiling + lead / 1000)
+            ahead = soon(redis.call('ZRANGEBYSCORE', KEYS[2], '(' .. ARGV[1], before, 'LIMIT', 0, 50))
+        end
+    end
     if until_first < interval then
         local claim = redis.call('GET', KEYS[3])
         local who, what = string.match(claim or '', '^(%S+) (%S+)$')
@@ -96,4 +118,4 @@ if first then
         end
     end
 end
-return { #tags, wait, unread }
+return { #tags, wait, unread, ahead }

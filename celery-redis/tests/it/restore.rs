@@ -98,6 +98,32 @@ async fn what_a_python_worker_keeps_for_its_eta_is_not_taken_from_it_at_the_visi
 }
 
 #[tokio::test]
+async fn what_a_python_worker_keeps_for_its_eta_is_never_seen_to_be_overdue() {
+    let space = Space::with(json!({ "visibility_timeout": 2 })).await;
+    let eta = clock::now() + 100.seconds();
+    let kept = entry(&json!({ "eta": date::format(eta, &TimeZone::UTC) }), "q");
+    let runs = entry(&json!({}), "q");
+    let delivered = date::unix_seconds(clock::now()) - 1.0;
+    for (tag, entry) in [("runs", &runs), ("kept", &kept), ("kept-too", &kept)] {
+        let _: u32 = space.ask("HSET", "unacked", &[tag, entry]).await;
+        let _: u32 = space.ask("ZADD", "unacked_index", &[&format!("{delivered:.6}"), tag]).await;
+    }
+    let mut consumer = space.consume("q").await;
+    let score = async |tag: &str| space.ask::<f64>("ZSCORE", "unacked_index", &[tag]).await;
+    let postponed = async || (score("kept-too").await - date::unix_seconds(eta)).abs() < 0.01;
+    space.until("it counts as delivered at its eta", postponed).await;
+    assert!((score("kept").await - date::unix_seconds(eta)).abs() < 0.01);
+    let overdue_since = date::unix_seconds(clock::now()) - delivered - 2.0;
+    assert!(overdue_since < 0.0, "it was overdue for {overdue_since} s");
+    // What runs for longer than that is put back as ever.
+    let delivery = take_one(&mut consumer).await;
+    assert_eq!(info(&delivery), (true, 1));
+    assert!(date::unix_seconds(clock::now()) >= delivered + 2.0);
+    delivery.ack().await.unwrap();
+    assert_eq!(space.ask::<u32>("HLEN", "unacked", &[]).await, 2);
+}
+
+#[tokio::test]
 async fn one_process_wakes_for_what_is_due_next() {
     let space = Space::new().await;
     let (one, other) = (
