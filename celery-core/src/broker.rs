@@ -220,6 +220,17 @@ impl Delivery {
         self.settle(Settlement::Quarantine(reason.into())).await
     }
 
+    /// To be called before the message is run, unless it is settled before. Of one that was
+    /// [lost](crate::message::DeliveryInfo::delivery_count) before it is written down that it has begun: if who runs it is
+    /// lost, too, it is known which of all that it held it had begun. And where a message may have been taken from us, since
+    /// we have not been heard of for too long, it is found out whether it was. All others do not wait.
+    ///
+    /// # Errors
+    /// As [`settle`](Self::settle); also when the message is not ours any more, and is not to be run.
+    pub async fn begin(&self, was_lost: bool) -> Result<(), BrokerError> {
+        if was_lost || self.settle.is_in_doubt() { self.settle.begin().await } else { Ok(()) }
+    }
+
     /// Settles in the way that is given as a value.
     pub async fn settle(self, how: Settlement) -> Result<(), BrokerError> {
         self.settle.settle(how).await
@@ -286,6 +297,16 @@ pub trait Settle: fmt::Debug + Send + Sync {
 
     /// Carries it out soon; see [`Delivery::settle_later`].
     fn settle_later(self: Box<Self>, how: Settlement);
+
+    /// Whether the message may have been taken from us; see [`Delivery::begin`].
+    fn is_in_doubt(&self) -> bool {
+        false
+    }
+
+    /// Writes down that the message is about to be run, if it is ours; see [`Delivery::begin`].
+    async fn begin(&self) -> Result<(), BrokerError> {
+        Ok(())
+    }
 
     /// Whether this can [publish](Self::settle_and_publish) in the step in which it settles.
     fn publishes(&self) -> bool {

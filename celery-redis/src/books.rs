@@ -1,61 +1,83 @@
-//! What this process holds: the tags of deliveries that are out, and the way to settle them.
+//! What this process holds, shared by its consumers and deliveries, and the way to those who write it down.
 
 use std::{
-    collections::HashMap,
-    fmt,
+    collections::{HashMap, HashSet},
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicUsize, Ordering},
+        atomic::{AtomicU64, Ordering},
     },
+    time::Duration,
 };
 
-use async_trait::async_trait;
-use bytes::Bytes;
-use celery_core::broker::{BrokerError, Settle, Settlement};
-use tokio::sync::{Notify, RwLock, mpsc, oneshot};
+use tokio::{
+    sync::{Notify, RwLock, mpsc, oneshot, watch},
+    time::timeout,
+};
 use uuid::Uuid;
 
 use crate::{
     connection::Link,
-    error::Fault,
-    flusher, keeper,
+    flusher,
+    heard::Heard,
+    held::{Fetched, Order},
+    keeper,
     options::BrokerOptions,
+    publish::Router,
     restore::{self, Alarm},
 };
 
-/// The books of one broker of this process, shared by its consumers and deliveries.
+/// How long it is waited for a server that is away when the broker is closed.
+const CLOSING: Duration = Duration::from_secs(5);
+
+/// The books of one broker of this process.
 #[derive(Debug)]
 pub(crate) struct Books {
     pub(crate) link: Link,
     pub(crate) options: Arc<BrokerOptions>,
+    /// Where what follows a message goes.
+    pub(crate) router: Arc<Router>,
     /// The name of this process in the server's books.
     pub(crate) process: String,
+    /// The tags that are out, of what is in kombu's books.
     held: Mutex<HeldTags>,
+    /// The batches that are out, or are being fetched.
+    batches: Mutex<HashSet<u64>>,
+    next_batch: AtomicU64,
     jobs: mpsc::UnboundedSender<Job>,
     /// A fetch reads; who looks for tags that the server has and we do not writes, since the reply of a fetch
     /// that is under way has such tags.
     pub(crate) fetching: RwLock<()>,
-    /// Wakes the keeper: a reply was lost.
+    /// Wakes the keeper: a reply was lost, or a consumer has started.
     pub(crate) wake: Arc<Notify>,
     /// When what is due is looked at.
     pub(crate) alarm: Arc<Alarm>,
+    /// When the server has last heard of us.
+    pub(crate) heard: Heard,
+    /// Told when nobody is to wait for the server any more.
+    giving_up: watch::Sender<bool>,
 }
 
 impl Books {
     /// Opens the books and starts those who write and keep them.
-    pub(crate) fn open(link: Link, options: Arc<BrokerOptions>) -> Arc<Self> {
+    pub(crate) fn open(link: Link, options: Arc<BrokerOptions>, router: Arc<Router>) -> Arc<Self> {
+        let heard = Heard::new(Duration::from_secs(options.worker_timeout.into()));
         let (jobs, asked) = mpsc::unbounded_channel();
         let books = Arc::new(Self {
             link,
             options,
+            router,
             process: Uuid::new_v4().to_string(),
             held: Mutex::default(),
+            batches: Mutex::default(),
+            next_batch: AtomicU64::new(1),
             jobs,
             fetching: RwLock::new(()),
             wake: Arc::default(),
             alarm: Arc::new(Alarm::new()),
+            heard,
+            giving_up: watch::Sender::new(false),
         });
-        tokio::spawn(flusher::run(books.link.clone(), asked));
+        tokio::spawn(flusher::run(Arc::downgrade(&books), books.link.clone(), asked));
         tokio::spawn(keeper::run(Arc::downgrade(&books), Arc::clone(&books.wake)));
         tokio::spawn(restore::run(Arc::downgrade(&books), Arc::clone(&books.alarm)));
         books
@@ -71,10 +93,36 @@ impl Books {
         self.held.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The three keys that every settling script starts with.
+    /// The batches that are out.
+    pub(crate) fn batches(&self) -> MutexGuard<'_, HashSet<u64>> {
+        self.batches.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Numbers for so many batches, the first of them: no batch of this process has had them.
+    pub(crate) fn number(&self, batches: u64) -> u64 {
+        self.next_batch.fetch_add(batches, Ordering::Relaxed)
+    }
+
+    /// The three keys that scripts about kombu's books start with.
     pub(crate) fn keys(&self) -> Vec<String> {
         let keys = &self.options.keys;
         vec![keys.unacked(), keys.unacked_index(), keys.held(&self.process)]
+    }
+
+    /// Has a batch looked after from its fetch on.
+    pub(crate) fn fetched(&self, from: &Arc<Fetched>, messages: usize) {
+        _ = self.jobs.send(Job::Fetched(Arc::clone(from), messages));
+    }
+
+    /// Has the order carried out.
+    pub(crate) fn ask(&self, order: Order) {
+        if let Err(mpsc::error::SendError(Job::Settle(order))) = self.jobs.send(Job::Settle(order))
+        {
+            // The runtime has ended. What is still in the server's books is put back by whoever lives.
+            if let crate::held::Place::Tag(tag) = &order.place {
+                self.held().remove(tag);
+            }
+        }
     }
 
     /// Waits until all that was asked for so far has been carried out.
@@ -84,6 +132,33 @@ impl Books {
             // An error means that the flusher has ended, and then there is nothing left to wait for.
             let _ = wait.await;
         }
+    }
+
+    /// Waits for that, but not for long where the server is away, and says whether nothing of ours is left out.
+    pub(crate) async fn close(&self) -> bool {
+        if timeout(CLOSING, self.flush()).await.is_err() {
+            tracing::warn!(
+                "the server does not answer: what was not settled by now is delivered again after `worker_timeout`"
+            );
+        }
+        _ = self.giving_up.send_replace(true);
+        self.held().is_empty() && self.batches().is_empty()
+    }
+
+    /// Whether what was fetched then may have been taken over by others.
+    pub(crate) fn may_have_lost(&self, fetched: &Fetched) -> bool {
+        self.heard.may_have_been_silent_since(fetched.silences)
+    }
+
+    /// Whether nobody is to wait for the server any more.
+    pub(crate) fn has_given_up(&self) -> bool {
+        *self.giving_up.borrow()
+    }
+
+    /// Waits until nobody is to wait for the server any more.
+    pub(crate) async fn gives_up(&self) {
+        // The sender lives as long as these books.
+        _ = self.giving_up.subscribe().wait_for(|given_up| *given_up).await;
     }
 }
 
@@ -136,118 +211,10 @@ impl HeldTags {
 /// What the flusher is asked for.
 #[derive(Debug)]
 pub(crate) enum Job {
+    /// A batch with so many messages is out.
+    Fetched(Arc<Fetched>, usize),
     Settle(Order),
     Flush(oneshot::Sender<()>),
-}
-
-/// A settlement to carry out. Its slot is free when it is dropped.
-#[derive(Debug)]
-pub(crate) struct Order {
-    pub(crate) books: Arc<Books>,
-    pub(crate) out: Out,
-    pub(crate) how: Settlement,
-    pub(crate) done: Option<oneshot::Sender<Result<(), BrokerError>>>,
-}
-
-/// A message that is out.
-#[derive(Debug)]
-pub(crate) struct Out {
-    pub(crate) tag: String,
-    pub(crate) queue: String,
-    pub(crate) item: Bytes,
-    pub(crate) priority: i64,
-    /// Held for what its drop does.
-    pub(crate) _slot: Slot,
-}
-
-/// A place within a consumer's prefetch.
-#[derive(Debug)]
-pub(crate) struct Slot(Arc<Slots>);
-
-/// How many of a consumer's deliveries are out.
-#[derive(Debug, Default)]
-pub(crate) struct Slots {
-    out: AtomicUsize,
-    pub(crate) freed: Notify,
-}
-
-impl Slots {
-    pub(crate) fn out(&self) -> usize {
-        self.out.load(Ordering::Acquire)
-    }
-
-    pub(crate) fn take(self: &Arc<Self>) -> Slot {
-        self.out.fetch_add(1, Ordering::AcqRel);
-        Slot(Arc::clone(self))
-    }
-}
-
-impl Drop for Slot {
-    fn drop(&mut self) {
-        self.0.out.fetch_sub(1, Ordering::AcqRel);
-        self.0.freed.notify_one();
-    }
-}
-
-/// The driver's half of a delivery.
-pub(crate) struct Held {
-    books: Arc<Books>,
-    out: Option<Out>,
-}
-
-impl Held {
-    pub(crate) fn new(books: &Arc<Books>, out: Out) -> Self {
-        books.held().insert(&out.tag);
-        Self { books: Arc::clone(books), out: Some(out) }
-    }
-
-    fn order(&mut self, how: Settlement, done: Option<oneshot::Sender<Result<(), BrokerError>>>) {
-        let Some(out) = self.out.take() else { return };
-        if let Err(unsent) = self.books.jobs.send(Job::Settle(Order {
-            books: Arc::clone(&self.books),
-            out,
-            how,
-            done,
-        })) {
-            // The runtime has ended. What is still in the server's books is put back by whoever lives.
-            if let Job::Settle(order) = unsent.0 {
-                self.books.held().remove(&order.out.tag);
-            }
-        }
-    }
-}
-
-impl fmt::Debug for Held {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Held")
-            .field("tag", &self.out.as_ref().map(|out| &out.tag))
-            .finish_non_exhaustive()
-    }
-}
-
-#[async_trait]
-impl Settle for Held {
-    async fn settle(mut self: Box<Self>, how: Settlement) -> Result<(), BrokerError> {
-        let (done, outcome) = oneshot::channel();
-        self.order(how, Some(done));
-        let ended = || {
-            Fault::connection(
-                self.books.link.shown(),
-                "the runtime that the consumer was made on has ended",
-            )
-        };
-        outcome.await.unwrap_or_else(|_| Err(ended().into()))
-    }
-
-    fn settle_later(mut self: Box<Self>, how: Settlement) {
-        self.order(how, None);
-    }
-}
-
-impl Drop for Held {
-    fn drop(&mut self) {
-        self.order(Settlement::HandBack, None);
-    }
 }
 
 #[cfg(test)]

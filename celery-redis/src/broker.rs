@@ -1,9 +1,9 @@
 //! The broker: queues and what binds them, and the way to consumers, subscriptions and the quarantine.
 
 use std::{
-    collections::{BTreeSet, HashMap},
+    collections::BTreeSet,
     fmt,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
 
@@ -28,33 +28,19 @@ use crate::{
     gather::Gather,
     keys::Keys,
     options::BrokerOptions,
-    publish::{lanes::Lanes, mail::Mail},
+    publish::{Router, lanes::Lanes, mail::Mail},
     scheduled::scheduled,
     scripts::{BIND, SWEEP_BINDINGS},
 };
-
-/// How many queues are remembered to be bound. One that is forgotten is bound again when it is next used.
-const MOST_KNOWN: usize = 10_000;
-
-/// For how long replies of remote control are kept that nobody fetches.
-const REPLIES_KEPT: Duration = Duration::from_secs(3600);
 
 /// A broker on a Redis server, for one process.
 pub struct RedisBroker {
     link: Link,
     options: Arc<BrokerOptions>,
-    /// The queues that are known to be bound.
-    known: Mutex<HashMap<String, Known>>,
+    router: Arc<Router>,
     /// Opened by the first consumer.
     books: Mutex<Option<Arc<Books>>>,
     outbox: Gather<Mail>,
-    lanes: Arc<Lanes>,
-}
-
-/// A queue, and the connection over which it was bound: another server may not have the binding.
-struct Known {
-    queue: Queue,
-    over: u64,
 }
 
 impl fmt::Debug for RedisBroker {
@@ -72,14 +58,9 @@ impl RedisBroker {
         let addresses = Addresses::broker(urls, config)?;
         let options = BrokerOptions::read(config, &addresses.query, addresses.db)?;
         let link = Link::new(addresses, options.link.clone())?;
-        Ok(Self {
-            link,
-            lanes: Arc::new(Lanes::new(&options.keys)),
-            options: Arc::new(options),
-            known: Mutex::default(),
-            books: Mutex::default(),
-            outbox: Gather::default(),
-        })
+        let options = Arc::new(options);
+        let router = Arc::new(Router::new(link.clone(), Arc::clone(&options)));
+        Ok(Self { link, options, router, books: Mutex::default(), outbox: Gather::default() })
     }
 
     /// Connects, and shows that the server lets us in.
@@ -96,7 +77,11 @@ impl RedisBroker {
     }
 
     pub(crate) fn lanes(&self) -> &Arc<Lanes> {
-        &self.lanes
+        self.router.lanes()
+    }
+
+    pub(crate) fn router(&self) -> &Router {
+        &self.router
     }
 
     /// Where those who publish meet.
@@ -104,61 +89,25 @@ impl RedisBroker {
         &self.outbox
     }
 
-    fn known(&self) -> MutexGuard<'_, HashMap<String, Known>> {
-        self.known.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    pub(crate) fn declared(&self, queue: &str) -> bool {
-        self.known().get(queue).is_some_and(|known| known.over == self.link.number())
-    }
-
-    pub(crate) fn remember(&self, queue: Queue) {
-        let mut known = self.known();
-        if known.len() >= MOST_KNOWN {
-            // A program that makes up a queue for each of its users is not to keep them all. Those that expire have
-            // more to remember than that they are bound.
-            known.retain(|_, known| known.queue.expires.is_some());
-            if known.len() >= MOST_KNOWN {
-                known.clear();
-            }
-        }
-        known.insert(queue.name.clone(), Known { queue, over: self.link.number() });
-    }
-
-    /// After how many milliseconds a queue that we know to expire does so. What is sent to a client that asked for it is not
-    /// kept for ever either: only the client knows for how long, and it may have died.
-    pub(crate) fn expires(&self, queue: &str) -> Option<u64> {
-        let known = self.known().get(queue).and_then(|known| known.queue.expires);
-        let is_for_replies = || queue.ends_with(".pidbox") && queue.contains(".reply.");
-        known.or_else(|| is_for_replies().then_some(REPLIES_KEPT)).map(millis)
-    }
-
-    pub(crate) fn bind(&self, queue: &Queue, pipeline: &mut Pipeline) {
-        bind(&self.options.keys, queue, pipeline);
-    }
-
     fn books(&self) -> Arc<Books> {
         let mut books = self.books.lock().unwrap_or_else(PoisonError::into_inner);
         match books.as_ref().filter(|books| !books.are_closed()) {
             Some(books) => Arc::clone(books),
             None => {
-                Arc::clone(books.insert(Books::open(self.link.clone(), Arc::clone(&self.options))))
+                let options = Arc::clone(&self.options);
+                let router = Arc::clone(&self.router);
+                Arc::clone(books.insert(Books::open(self.link.clone(), options, router)))
             }
         }
     }
 
     async fn declare_all(&self, queues: &[Queue]) -> Result<(), BrokerError> {
         let mut pipeline = pipe();
-        let over = self.link.number();
-        let is_bound = |queue: &Queue| {
-            let known = self.known();
-            known.get(&queue.name).is_some_and(|it| it.queue == *queue && it.over == over)
-        };
-        let new: Vec<&Queue> = queues.iter().filter(|queue| !is_bound(queue)).collect();
-        new.iter().for_each(|queue| self.bind(queue, &mut pipeline));
+        let new: Vec<&Queue> = queues.iter().filter(|queue| !self.router.is_bound(queue)).collect();
+        new.iter().for_each(|queue| self.router.bind(queue, &mut pipeline));
         if !new.is_empty() {
             self.link.insist::<()>(&pipeline).await?;
-            new.into_iter().for_each(|queue| self.remember(queue.clone()));
+            new.into_iter().for_each(|queue| self.router.remember(queue.clone()));
         }
         Ok(())
     }
@@ -179,7 +128,7 @@ impl Broker for RedisBroker {
     }
 
     async fn delete(&self, queue: &Queue) -> Result<(), BrokerError> {
-        self.known().remove(&queue.name);
+        self.router.known().remove(&queue.name);
         let mut pipeline = pipe();
         unbind(&self.options.keys, queue, &mut pipeline);
         pipeline.cmd("DEL").arg(self.options.keys.lists(&queue.name).collect::<Vec<_>>()).ignore();
@@ -207,7 +156,7 @@ impl Broker for RedisBroker {
 
     async fn subscribe(&self, queue: &Queue) -> Result<Box<dyn Subscription>, BrokerError> {
         let mut pipeline = pipe();
-        self.bind(queue, &mut pipeline);
+        self.router.bind(queue, &mut pipeline);
         self.link.insist::<()>(&pipeline).await?;
         let bindings = self.bindings(std::slice::from_ref(queue));
         let keys = &self.options.keys;
@@ -312,21 +261,20 @@ impl Broker for RedisBroker {
 
     async fn close(&self) -> Result<(), BrokerError> {
         let books = self.books.lock().unwrap_or_else(PoisonError::into_inner).take();
-        if let Some(books) = books {
-            books.flush().await;
-            if books.held().is_empty() {
-                // Nothing is left for others to look after.
-                self.link
-                    .ask::<()>(cmd("ZREM").arg(self.options.keys.processes()).arg(&books.process))
-                    .await?;
-            }
+        if let Some(books) = books
+            && books.close().await
+        {
+            // Nothing is left for others to look after.
+            self.link
+                .ask::<()>(cmd("ZREM").arg(self.options.keys.processes()).arg(&books.process))
+                .await?;
         }
         self.link.close().await;
         Ok(())
     }
 }
 
-fn millis(time: Duration) -> u64 {
+pub(crate) fn millis(time: Duration) -> u64 {
     u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
 }
 
@@ -417,29 +365,5 @@ impl Bindings {
             self.sweep_at = now + Self::SWEEP_EVERY;
         }
         Ok(())
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use celery_core::config::ConfigLoader;
-
-    use super::*;
-
-    #[test]
-    fn queues_are_not_remembered_without_end() {
-        let url = ServerUrl::parse("redis://localhost").unwrap();
-        let broker = RedisBroker::new(&[url], &ConfigLoader::new().load().unwrap()).unwrap();
-        let expires = Some(Duration::from_secs(60));
-        broker.remember(Queue { expires, ..Queue::named("expires") });
-        for number in 0..MOST_KNOWN + 5 {
-            broker.remember(Queue::named(format!("q{number}")));
-        }
-        assert!(broker.known().len() < MOST_KNOWN);
-        assert!(broker.declared("expires") && broker.declared(&format!("q{}", MOST_KNOWN + 4)));
-        for number in 0..MOST_KNOWN + 5 {
-            broker.remember(Queue { expires, ..Queue::named(format!("e{number}")) });
-        }
-        assert!(broker.known().len() <= MOST_KNOWN);
     }
 }

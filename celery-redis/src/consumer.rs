@@ -1,8 +1,7 @@
 //! Takes messages from queues: fetches what is there, and waits without polling when there is nothing.
 
 use std::{
-    collections::HashMap,
-    fmt,
+    fmt, mem,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -11,27 +10,22 @@ use std::{
 };
 
 use async_trait::async_trait;
-use bytes::Bytes;
-use celery_core::{
-    broker::{BrokerError, Consumer, Contact, Delivery, Prefetch, Queue},
-    clock,
-    date::unix_seconds,
-};
-use deadpool_redis::redis::{PushKind, aio::MultiplexedConnection, cmd, pipe};
+use celery_core::broker::{BrokerError, Consumer, Contact, Delivery, Prefetch, Queue};
+use deadpool_redis::redis::{PushKind, aio::MultiplexedConnection, cmd};
 use tokio::{
     sync::Notify,
     task::JoinHandle,
     time::{Instant, timeout, timeout_at},
 };
-use uuid::Uuid;
 
 use crate::{
-    books::{Books, Held, Out, Slots},
+    books::Books,
     broker::Bindings,
-    entry,
     error::{Fault, FaultKind},
+    fetch::{Batch, Fetch, Sources},
+    held::Slots,
     options::QueueOrder,
-    scripts::FETCH,
+    scripts,
 };
 
 /// How many messages are fetched at once where the prefetch allows more.
@@ -39,6 +33,9 @@ const AT_ONCE: usize = 500;
 
 /// For how long a consumer of a queue that is not empty lets room gather, rather than fetch one by one.
 const GATHERS_FOR: Duration = Duration::from_millis(1);
+
+/// How long it is waited for a server that is away when a consumer is closed.
+const CLOSING: Duration = Duration::from_secs(5);
 
 /// Takes deliveries from Redis queues.
 pub(crate) struct RedisConsumer {
@@ -48,6 +45,7 @@ pub(crate) struct RedisConsumer {
     queues: Vec<Queue>,
     prefetch: Prefetch,
     slots: Arc<Slots>,
+    sources: Arc<Sources>,
     connection: MultiplexedConnection,
     changes: Arc<Changes>,
     contact: Contact,
@@ -55,6 +53,8 @@ pub(crate) struct RedisConsumer {
     asked: usize,
     /// Whether the last fetch brought all that there was room for, so that there is likely more.
     more: bool,
+    /// When the last fetch left nothing in the queues, of which the server tells when that changes.
+    emptied_at: Option<Instant>,
     /// Until when room gathers before the next fetch. It holds over calls of `next` that were dropped.
     gathers_until: Option<Instant>,
     /// A fetch that is under way. It goes on when `next` is dropped, and the following `next` takes what it brought.
@@ -68,15 +68,6 @@ pub(crate) struct RedisConsumer {
 struct Changes {
     happened: Notify,
     lost: AtomicBool,
-}
-
-/// Deliveries of one fetch. Those that nobody takes are handed back the last one first, which leaves them in order.
-struct Batch(Vec<Delivery>);
-
-impl Drop for Batch {
-    fn drop(&mut self) {
-        while self.0.pop().is_some() {}
-    }
 }
 
 impl fmt::Debug for RedisConsumer {
@@ -118,7 +109,13 @@ impl RedisConsumer {
             );
             Fault::refused(books.link.shown(), why).into()
         })?;
+        // What is known to the server need not be sent. It may forget, and is told again then.
+        let loaded = scripts::load(&mut connection).await;
+        loaded.map_err(|error| books.link.fault(&error))?;
         let queues = in_order(&books, queues.to_vec());
+        let sources = Arc::new(Sources::new(&books, &queues));
+        // What others have left is looked for at once.
+        books.wake.notify_one();
         let contact = Contact::new(check_interval(&books));
         Ok(Self {
             books,
@@ -126,11 +123,13 @@ impl RedisConsumer {
             queues,
             prefetch,
             slots: Arc::default(),
+            sources,
             connection,
             changes,
             contact,
             asked: 0,
             more: false,
+            emptied_at: None,
             gathers_until: None,
             fetch: None,
             is_stale: false,
@@ -147,13 +146,21 @@ impl RedisConsumer {
         }
     }
 
-    /// Waits while less than half of the window is free and more is known to wait: one fetch for several messages
-    /// costs the server little more than one for one. A message that arrives alone is never held up.
+    /// For how many messages a fetch is worth its while where more is known to wait: one for several costs the server
+    /// little more than one for one.
+    fn enough(&self) -> usize {
+        let half = self.prefetch.map_or(u32::MAX, |window| window.get().div_ceil(2));
+        usize::try_from(half).unwrap_or(AT_ONCE).min(AT_ONCE)
+    }
+
+    /// Waits while there is less room than is enough and more is known to wait. A message that arrives alone is never
+    /// held up.
     async fn gather(&mut self) {
-        let Some(window) = self.prefetch.filter(|_| self.more) else { return };
-        let enough = usize::try_from(window.get().div_ceil(2)).unwrap_or(AT_ONCE).min(AT_ONCE);
+        if !self.more {
+            return;
+        }
         let until = *self.gathers_until.get_or_insert_with(|| Instant::now() + GATHERS_FOR);
-        while self.room() < enough && Instant::now() < until {
+        while self.room() < self.enough() && Instant::now() < until {
             // What ended it is looked at in any case.
             let _ = timeout_at(until, self.slots.freed.notified()).await;
         }
@@ -161,19 +168,25 @@ impl RedisConsumer {
     }
 
     /// Starts a fetch that does not depend on who waits for it.
-    fn start_fetch(&self, room: usize) -> JoinHandle<Result<Batch, Fault>> {
+    fn start_fetch(&mut self, room: usize) {
+        self.asked = room;
+        self.is_stale = false;
+        self.emptied_at = None;
         let (books, slots) = (Arc::clone(&self.books), Arc::clone(&self.slots));
-        let (queues, connection) = (self.queues.clone(), self.connection.clone());
-        tokio::spawn(fetch(books, slots, queues, connection, room))
+        let (sources, connection) = (Arc::clone(&self.sources), self.connection.clone());
+        let fetch = Fetch { books, slots, sources, connection };
+        self.fetch = Some(tokio::spawn(fetch.run(room)));
     }
 
     /// After a hit, the queue that was served last moves behind the others.
     fn rotate(&mut self, last: &str) {
         if self.books.options.order == QueueOrder::RoundRobin
+            && self.queues.len() > 1
             && let Some(at) = self.queues.iter().position(|queue| queue.name == last)
         {
             let served = self.queues.remove(at);
             self.queues.push(served);
+            self.sources = Arc::new(Sources::new(&self.books, &self.queues));
         }
     }
 
@@ -197,8 +210,16 @@ impl RedisConsumer {
                 self.changes.happened.notified().await;
             }
         };
-        // After a while without news the next fetch also shows whether the server still answers.
+        // After a while without news the next look also shows whether the server still answers.
         let _ = timeout(limit, happened).await;
+    }
+
+    /// Waits for news of queues that were emptied then, also over calls of `next` that were dropped. After a while without
+    /// any the next fetch also shows whether the server still answers.
+    async fn wait_for_news(&mut self, emptied_at: Instant) {
+        let until = emptied_at + check_interval(&self.books);
+        let _ = timeout_at(until, self.changes.happened.notified()).await;
+        self.emptied_at = None;
     }
 }
 
@@ -221,11 +242,12 @@ impl Consumer for RedisConsumer {
                     self.pause(is_full).await;
                     continue;
                 }
+                if let Some(emptied_at) = self.emptied_at {
+                    self.wait_for_news(emptied_at).await;
+                    continue;
+                }
                 self.gather().await;
-                let room = self.room();
-                self.asked = room;
-                self.is_stale = false;
-                self.fetch = Some(self.start_fetch(room));
+                self.start_fetch(self.room());
             }
             let Some(fetch) = &mut self.fetch else { continue };
             let fetched = fetch.await;
@@ -245,15 +267,19 @@ impl Consumer for RedisConsumer {
                 }
                 Err(stopped) => return Err(BrokerError::other(stopped)),
             };
-            let deliveries = std::mem::take(&mut batch.0);
+            let deliveries = mem::take(&mut batch.0);
             self.more = deliveries.len() == self.asked;
-            match deliveries.last().map(|last| last.queue.clone()) {
-                Some(last) => {
-                    self.rotate(&last);
-                    return Ok(deliveries);
+            if !self.more && !self.is_stale {
+                self.emptied_at = Some(Instant::now());
+            }
+            if let Some(last) = deliveries.last().map(|last| last.queue.clone()) {
+                self.rotate(&last);
+                // The next one is under way while these are run.
+                let room = self.room();
+                if self.more && room >= self.enough() {
+                    self.start_fetch(room);
                 }
-                None if self.is_stale => {}
-                None => self.pause(false).await,
+                return Ok(deliveries);
             }
         }
     }
@@ -271,8 +297,10 @@ impl Consumer for RedisConsumer {
                 self.queues.push(queue.clone());
             }
         }
-        self.queues = in_order(&self.books, std::mem::take(&mut self.queues));
+        self.queues = in_order(&self.books, mem::take(&mut self.queues));
+        self.sources = Arc::new(Sources::new(&self.books, &self.queues));
         self.is_stale = true;
+        self.emptied_at = None;
     }
 
     fn contact(&self) -> Contact {
@@ -281,13 +309,20 @@ impl Consumer for RedisConsumer {
 
     async fn close(mut self: Box<Self>) -> Result<(), BrokerError> {
         if let Some(fetch) = self.fetch.take() {
-            match fetch.await {
-                Ok(Ok(batch)) => drop(batch),
-                Ok(Err(fault)) => tracing::debug!("the last fetch failed: {fault}"),
-                Err(stopped) => tracing::debug!("the last fetch was stopped: {stopped}"),
+            let stop = fetch.abort_handle();
+            match timeout(CLOSING, fetch).await {
+                Ok(Ok(Ok(batch))) => drop(batch),
+                Ok(Ok(Err(fault))) => tracing::debug!("the last fetch failed: {fault}"),
+                Ok(Err(stopped)) => tracing::debug!("the last fetch was stopped: {stopped}"),
+                // What it brings is put back by whoever lives.
+                Err(_) => stop.abort(),
             }
         }
-        self.books.flush().await;
+        if timeout(CLOSING, self.books.flush()).await.is_err() {
+            tracing::debug!(
+                "the server does not answer: what is to be put back waits until it does"
+            );
+        }
         Ok(())
     }
 }
@@ -303,64 +338,4 @@ fn in_order(books: &Books, mut queues: Vec<Queue>) -> Vec<Queue> {
         queues.sort_by(|a, b| a.name.cmp(&b.name));
     }
     queues
-}
-
-async fn fetch(
-    books: Arc<Books>,
-    slots: Arc<Slots>,
-    queues: Vec<Queue>,
-    mut connection: MultiplexedConnection,
-    room: usize,
-) -> Result<Batch, Fault> {
-    let keys = &books.options.keys;
-    let lists: Vec<Vec<String>> =
-        queues.iter().map(|queue| keys.lists(&queue.name).collect()).collect();
-    let mut script = FETCH.prepare_invoke();
-    script.key(books.keys()).key(keys.processes());
-    for step in 0..keys.steps.len() {
-        for lists in &lists {
-            script.key(&lists[step]);
-        }
-    }
-    let turns = if books.options.order == QueueOrder::RoundRobin { "turns" } else { "drain" };
-    script
-        .arg(room)
-        .arg(format!("{:.6}", unix_seconds(clock::now())))
-        .arg(turns)
-        .arg(&books.process);
-    script.arg(format!("malformed-{}", Uuid::new_v4()));
-    for queue in &queues {
-        script.arg(&queue.name);
-    }
-    // Until the tags are in our own books, nobody may take them for lost.
-    let _under_way = books.fetching.read().await;
-    let items: Vec<(usize, String, Bytes)> =
-        script.invoke_async(&mut connection).await.map_err(|error| books.link.fault(&error))?;
-    let mut expiring = HashMap::new();
-    let deliveries = items.into_iter().filter_map(|(number, tag, item)| {
-        let queue = queues.get(number)?;
-        if let Some(expires) = queue.expires {
-            expiring.insert(number, expires);
-        }
-        let (item, message) = entry::message(&item);
-        let priority =
-            message.as_ref().map_or(0, |message| message.properties.priority.unwrap_or(0));
-        let out = Out { tag, queue: queue.name.clone(), item, priority, _slot: slots.take() };
-        Some(Delivery::new(message, &queue.name, Box::new(Held::new(&books, out))))
-    });
-    let batch = Batch(deliveries.collect());
-    if !expiring.is_empty() {
-        // The queue is in use: what is left in it lives on.
-        let mut pipeline = pipe();
-        for (number, expires) in expiring {
-            let expires = u64::try_from(expires.as_millis()).unwrap_or(u64::MAX);
-            for list in &lists[number] {
-                pipeline.cmd("PEXPIRE").arg(list).arg(expires).ignore();
-            }
-        }
-        if let Err(error) = pipeline.query_async::<()>(&mut connection).await {
-            tracing::debug!("could not renew the expiry of a queue: {error}");
-        }
-    }
-    Ok(batch)
 }

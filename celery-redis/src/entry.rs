@@ -7,6 +7,8 @@ use celery_core::{
     message::{Malformed, Message},
     value::{Map, Value},
 };
+use serde_json::json;
+use uuid::Uuid;
 
 /// The header of an envelope that our fetch script wrapped around an item that is none.
 const MALFORMED: &str = "celery-malformed";
@@ -49,6 +51,14 @@ impl Entry {
         })
     }
 
+    /// As [`into_item`](Self::into_item), of a message whose holder died: see [`rescued`].
+    pub(crate) fn into_rescued(self) -> Vec<u8> {
+        self.item(|envelope| {
+            mark(envelope);
+            suspect(envelope);
+        })
+    }
+
     fn item(mut self, change: impl FnOnce(&mut Value)) -> Vec<u8> {
         if self.envelope["headers"].get(MALFORMED).is_some() {
             return latin1(self.envelope["body"].as_str().unwrap_or_default());
@@ -81,6 +91,53 @@ pub(crate) fn is_deferred(entry: &[u8]) -> bool {
     entry.ends_with(b" ")
 }
 
+/// A message as the books have it: its tag, and the entry that whoever restores it finds.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Booked {
+    pub(crate) tag: String,
+    pub(crate) entry: Vec<u8>,
+    pub(crate) priority: i64,
+}
+
+/// What is to be written of an item that came from the queue. What is no envelope is wrapped in one, so that whoever
+/// restores it, Python too, finds JSON.
+pub(crate) fn book(item: &Bytes, queue: &str) -> Booked {
+    let (raw, message) = message(item);
+    let queue_json = json::to_vec(&Value::from(queue));
+    let around = |envelope: &[u8]| [b"[", envelope, b", \"\", ", &queue_json, b"]"].concat();
+    match message {
+        Ok(message) => Booked {
+            entry: around(item),
+            priority: message.properties.priority.unwrap_or(0),
+            tag: message.properties.delivery_tag,
+        },
+        Err(_) => {
+            let tag = format!("malformed-{}", Uuid::new_v4());
+            let envelope = wrapped(&raw, &tag, queue);
+            Booked { entry: around(&json::to_vec(&envelope)), tag, priority: 0 }
+        }
+    }
+}
+
+/// An envelope around what is none, each byte of which is one character of its body.
+fn wrapped(raw: &[u8], tag: &str, queue: &str) -> Value {
+    let body: String = raw.iter().copied().map(char::from).collect();
+    json!({
+        "body": body, "content-encoding": "latin-1", "content-type": "application/data",
+        "headers": { MALFORMED: true },
+        "properties": {
+            "delivery_mode": 2, "delivery_info": { "exchange": "", "routing_key": queue },
+            "priority": 0, "delivery_tag": tag
+        }
+    })
+}
+
+/// The priority that an item is to be put back with.
+pub(crate) fn priority(item: &[u8]) -> i64 {
+    let envelope = json::from_slice(item).unwrap_or_default();
+    envelope["properties"]["priority"].as_i64().unwrap_or(0)
+}
+
 /// An item as it was found, marked as redelivered when it is an envelope.
 pub(crate) fn redelivered(item: &[u8]) -> Vec<u8> {
     changed(item, mark).unwrap_or_else(|| item.to_vec())
@@ -105,11 +162,33 @@ pub(crate) fn uncounted(item: &[u8]) -> Vec<u8> {
     changed.unwrap_or_else(|| item.to_vec())
 }
 
+/// An item whose holder died. All that it held is suspected once; from then on a message is counted when it is
+/// [begun], so that the neighbours of one that kills its workers are not counted with it.
+pub(crate) fn rescued(item: &[u8]) -> Vec<u8> {
+    let changed = changed(item, |envelope| {
+        mark(envelope);
+        suspect(envelope);
+    });
+    changed.unwrap_or_else(|| item.to_vec())
+}
+
+/// What the books have of a message that is being run: if its holder dies, it is counted already, whoever restores it.
+pub(crate) fn begun(item: &[u8]) -> Vec<u8> {
+    changed(item, count).unwrap_or_else(|| item.to_vec())
+}
+
 /// The envelope with a change, if it is one.
 fn changed(item: &[u8], change: impl FnOnce(&mut Value)) -> Option<Vec<u8>> {
     let mut envelope = json::from_slice(item).ok().filter(Value::is_object)?;
     change(&mut envelope);
     Some(json::to_vec(&envelope))
+}
+
+fn suspect(envelope: &mut Value) {
+    let counted = envelope.pointer("/properties/delivery_info/delivery_count");
+    if counted.and_then(Value::as_u64).unwrap_or(0) == 0 {
+        count(envelope);
+    }
 }
 
 fn count(envelope: &mut Value) {

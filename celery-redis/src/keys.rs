@@ -1,10 +1,12 @@
 //! The names of keys and channels, exactly kombu's, and a few of our own.
 //!
-//! Ours start with `celery-` and stand beside kombu's: `celery-held.<process>` (the tags that a process holds),
-//! `celery-taken.<process>` (for a day, those that were taken over while it was silent), `celery-processes` (when each
-//! was last heard of), `celery-next-due` (which process wakes for what is due next), `celery-quarantine.<queue>`, `celery-set.<name>`
-//! (what the fleet remembers together) and `celery-published.<lane>` (for an hour, the number of the last pipeline that a publisher pushed,
-//! by which it knows whether one was carried out whose answer was lost).
+//! Ours start with `celery-` and stand beside kombu's: `celery-pending.<process>` (the batches that a process has taken,
+//! and what is done with in each), `celery-pending.<process>.<batch>` (the messages of one), `celery-held.<process>` (the
+//! tags that it holds in kombu's books), `celery-taken.<process>` (for a day, the tags and batches that were taken over while
+//! it was silent), `celery-processes` (when each was last heard of), `celery-next-due` (which process wakes for what is due
+//! next), `celery-quarantine.<queue>`, `celery-set.<name>` (what the fleet remembers together) and `celery-published.<lane>`
+//! (for an hour, the number of the last pipeline that a publisher pushed, by which it knows whether one was carried out whose answer was
+//! lost).
 
 use celery_core::broker::{Exchange, ExchangeKind, Queue};
 
@@ -61,6 +63,16 @@ impl Keys {
     /// Who wakes for the next message that is due.
     pub(crate) fn next_due(&self) -> String {
         format!("{}celery-next-due", self.prefix)
+    }
+
+    /// The batches that a process has taken.
+    pub(crate) fn pending(&self, process: &str) -> String {
+        format!("{}celery-pending.{process}", self.prefix)
+    }
+
+    /// The messages of one of them.
+    pub(crate) fn batch(&self, process: &str, batch: &str) -> String {
+        format!("{}celery-pending.{process}.{batch}", self.prefix)
     }
 
     pub(crate) fn processes(&self) -> String {

@@ -29,10 +29,20 @@ pub(crate) struct BrokerOptions {
     pub(crate) restore_limit: Option<u64>,
     /// After how long a silence a worker is dead, in whole seconds: those are what the server's books count.
     pub(crate) worker_timeout: u32,
+    pub(crate) registry: Registry,
     pub(crate) order: QueueOrder,
     pub(crate) deadletter_queue: Option<String>,
     pub(crate) body_encoding: BodyEncoding,
     pub(crate) link: LinkOptions,
+}
+
+/// Where a message is recorded when it is fetched.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Registry {
+    /// In batches of the process, and among kombu's when it is held for more than a moment.
+    Pending,
+    /// Among kombu's at once.
+    Unacked,
 }
 
 /// In which order queues are served.
@@ -143,6 +153,7 @@ impl BrokerOptions {
                 .unwrap_or(Duration::from_secs(10)),
             restore_limit: read.count("unacked_restore_limit")?,
             worker_timeout: read.worker_timeout()?,
+            registry: read.registry()?,
             order: read.order()?,
             deadletter_queue: read.text("deadletter_queue")?,
             body_encoding: read.body_encoding()?,

@@ -3,33 +3,43 @@
 //! Keys and arguments are described at the top of each file. Where a set's key is made inside a script (a dead
 //! process's tags), it has the same prefix as the declared ones, so that a `{hash-tag}` prefix keeps all in one slot.
 
-use std::sync::LazyLock;
+use std::sync::{LazyLock, OnceLock};
 
-use deadpool_redis::redis::{Cmd, Script, cmd};
+use deadpool_redis::redis::{
+    Cmd, FromRedisValue, Pipeline, RedisError, RedisResult, Script, aio::MultiplexedConnection,
+    cmd, pipe,
+};
 
-/// A script, and the command that runs it.
+/// A script, and the commands that run it.
 #[derive(Debug)]
 pub(crate) struct Lua {
     source: &'static str,
+    hash: OnceLock<String>,
 }
 
-pub(crate) static FETCH: LazyLock<Script> =
-    LazyLock::new(|| Script::new(include_str!("scripts/fetch.lua")));
+/// Those that are run so often that the server is to know them.
+static KNOWN: [&Lua; 9] = [&FETCH, &TAKE, &SETTLE, &ACK, &MOVE, &ADOPT, &BEGIN, &RENEW, &RESCUE];
+
+pub(crate) static FETCH: Lua = Lua::new(include_str!("scripts/fetch.lua"));
+pub(crate) static TAKE: Lua = Lua::new(include_str!("scripts/take.lua"));
+pub(crate) static SETTLE: Lua = Lua::new(include_str!("scripts/settle.lua"));
+pub(crate) static ACK: Lua = Lua::new(include_str!("scripts/ack.lua"));
+pub(crate) static MOVE: Lua = Lua::new(include_str!("scripts/move.lua"));
+pub(crate) static ADOPT: Lua = Lua::new(include_str!("scripts/adopt.lua"));
+pub(crate) static BEGIN: Lua = Lua::new(include_str!("scripts/begin.lua"));
+pub(crate) static RENEW: Lua = Lua::new(include_str!("scripts/renew.lua"));
+pub(crate) static RESCUE: Lua = Lua::new(include_str!("scripts/rescue.lua"));
 pub(crate) static STORE: LazyLock<Script> =
     LazyLock::new(|| Script::new(include_str!("scripts/store.lua")));
-pub(crate) const ACK: Lua = Lua::new(include_str!("scripts/ack.lua"));
-pub(crate) const PUT_BACK: Lua = Lua::new(include_str!("scripts/put_back.lua"));
-pub(crate) const DEFER: Lua = Lua::new(include_str!("scripts/defer.lua"));
-pub(crate) const RESTORE: Lua = Lua::new(include_str!("scripts/restore.lua"));
-pub(crate) const RESTORE_ONE: Lua = Lua::new(include_str!("scripts/restore_one.lua"));
-pub(crate) const HEARTBEAT: Lua = Lua::new(include_str!("scripts/heartbeat.lua"));
-pub(crate) const RENEW: Lua = Lua::new(include_str!("scripts/renew.lua"));
-pub(crate) const BIND: Lua = Lua::new(include_str!("scripts/bind.lua"));
-pub(crate) const REMEMBER: Lua = Lua::new(include_str!("scripts/remember.lua"));
-pub(crate) const REMEMBERS: Lua = Lua::new(include_str!("scripts/remembers.lua"));
-pub(crate) const REMEMBERED: Lua = Lua::new(include_str!("scripts/remembered.lua"));
-pub(crate) const REQUEUE: Lua = Lua::new(include_str!("scripts/requeue.lua"));
-pub(crate) const SWEEP_BINDINGS: Lua = Lua::new(include_str!("scripts/sweep_bindings.lua"));
+pub(crate) static RESTORE: Lua = Lua::new(include_str!("scripts/restore.lua"));
+pub(crate) static RESTORE_ONE: Lua = Lua::new(include_str!("scripts/restore_one.lua"));
+pub(crate) static HEARTBEAT: Lua = Lua::new(include_str!("scripts/heartbeat.lua"));
+pub(crate) static BIND: Lua = Lua::new(include_str!("scripts/bind.lua"));
+pub(crate) static REMEMBER: Lua = Lua::new(include_str!("scripts/remember.lua"));
+pub(crate) static REMEMBERS: Lua = Lua::new(include_str!("scripts/remembers.lua"));
+pub(crate) static REMEMBERED: Lua = Lua::new(include_str!("scripts/remembered.lua"));
+pub(crate) static REQUEUE: Lua = Lua::new(include_str!("scripts/requeue.lua"));
+pub(crate) static SWEEP_BINDINGS: Lua = Lua::new(include_str!("scripts/sweep_bindings.lua"));
 
 impl Lua {
     /// The script without the comment at its top, which the server has no use for.
@@ -42,7 +52,7 @@ impl Lua {
             }
             at += 1;
         }
-        Self { source: source.split_at(at).1 }
+        Self { source: source.split_at(at).1, hash: OnceLock::new() }
     }
 
     /// A command that runs the script within a pipeline. It carries the source, since a pipeline cannot stop in
@@ -52,6 +62,58 @@ impl Lua {
         command.arg(self.source).arg(keys.len()).arg(keys);
         command
     }
+
+    /// A command that runs the script by its name. The server may not know it: send it with [`run`], and only where it
+    /// may be repeated with all that is sent with it.
+    pub(crate) fn call(&self, keys: &[String]) -> Cmd {
+        let mut command = cmd("EVALSHA");
+        command.arg(self.hash()).arg(keys.len()).arg(keys);
+        command
+    }
+
+    /// The same, with keys that are borrowed.
+    pub(crate) fn call_with<'a>(&self, keys: impl Iterator<Item = &'a String>) -> Cmd {
+        let keys: Vec<&str> = keys.map(String::as_str).collect();
+        let mut command = cmd("EVALSHA");
+        command.arg(self.hash()).arg(keys.len()).arg(keys);
+        command
+    }
+
+    fn hash(&self) -> &str {
+        self.hash.get_or_init(|| Script::new(self.source).get_hash().to_owned())
+    }
+}
+
+/// Sends commands together, and once more when the server did not know a script among them.
+pub(crate) async fn run<T: FromRedisValue>(
+    connection: &mut MultiplexedConnection,
+    commands: &Pipeline,
+) -> RedisResult<T> {
+    match commands.query_async(connection).await {
+        Err(error) if is_unknown(&error) => {
+            load(connection).await?;
+            commands.query_async(connection).await
+        }
+        outcome => outcome,
+    }
+}
+
+/// Whether the server did not know a script: it was started anew, or is another one.
+pub(crate) fn is_unknown(error: &RedisError) -> bool {
+    error.code() == Some("NOSCRIPT")
+        || error
+            .clone()
+            .into_server_errors()
+            .is_some_and(|errors| errors.iter().any(|(_, error)| error.code() == "NOSCRIPT"))
+}
+
+/// Makes the scripts known to the server.
+pub(crate) async fn load(connection: &mut MultiplexedConnection) -> RedisResult<()> {
+    let mut commands = pipe();
+    for script in KNOWN {
+        commands.cmd("SCRIPT").arg("LOAD").arg(script.source).ignore();
+    }
+    commands.query_async(connection).await
 }
 
 #[cfg(test)]

@@ -20,9 +20,11 @@ pub fn settings_reference() -> String {
         if let Status::Used(meaning) = setting.status {
             let Setting { name, kind, default, .. } = setting;
             let kind = kind.name();
-            push_row(&mut text, &[&code(name), kind, &code(default), &old_name(setting), meaning]);
+            let old = if setting.is_ours() { "ours" } else { &old_name(setting) };
+            push_row(&mut text, &[&code(name), kind, &code(default), old, meaning]);
         }
     }
+    text.push_str("\nCelery has none of those that are *ours*, and overlooks them.\n");
     text.push_str("\n### Refused\n\n| Setting | Old name | Values that change nothing | Why others are refused |\n|---|---|---|---|\n");
     for setting in settings::all() {
         if let Status::Refused { why, also } = setting.status {

@@ -8,6 +8,7 @@ mod backends;
 mod beat;
 mod broker;
 mod control;
+mod ours;
 mod redis;
 mod result;
 mod task;
@@ -105,6 +106,7 @@ pub(super) fn all() -> impl Iterator<Item = &'static Setting> {
         beat::SECURITY,
         backends::BACKENDS,
         top::UNDECLARED,
+        ours::OURS,
     ]
     .into_iter()
     .flatten()
@@ -116,6 +118,11 @@ pub(super) fn find(name: &str) -> Option<&'static Setting> {
 }
 
 impl Setting {
+    /// Whether Celery has no such setting.
+    pub(super) fn is_ours(&self) -> bool {
+        ours::OURS.iter().any(|ours| ours.name == self.name)
+    }
+
     /// The upper-case name from before Celery 4, where there is one.
     pub(super) fn old_name(&self) -> Option<Cow<'static, str>> {
         match self.old {

@@ -7,7 +7,8 @@ use serde_json::{Map, Value};
 
 use super::masked::seconds;
 use super::read::{
-    self, Parsed, Reader, boolean, compression, integer, limit, name, optional, serializer,
+    self, Parsed, Reader, boolean, compression, integer, limit, name, optional, positive,
+    serializer,
 };
 use crate::rate::Rate;
 
@@ -63,6 +64,9 @@ pub struct TaskConfig {
     pub retry_on_worker_lost: bool,
     /// Serializer of message bodies.
     pub serializer: String,
+    /// How often whoever has a message may be lost until it is set aside and not run again; `None` means that it never
+    /// is. No setting of Celery's.
+    pub max_deliveries: Option<u32>,
     /// How long a task may run until it is asked to stop; `None` means without limit.
     #[serde(serialize_with = "seconds")]
     pub soft_time_limit: Option<Duration>,
@@ -135,6 +139,7 @@ impl TaskConfig {
                 .unwrap_or_default(),
             retry_on_worker_lost: reader.read("task_retry_on_worker_lost", boolean),
             serializer: reader.read("task_serializer", serializer),
+            max_deliveries: reader.read("task_max_deliveries", positive),
             soft_time_limit: reader.read("task_soft_time_limit", limit),
             time_limit: reader.read("task_time_limit", limit),
             store_errors_even_if_ignored: reader.read("task_store_errors_even_if_ignored", boolean),

@@ -50,7 +50,7 @@ pub(super) fn after(task: &Registration, context: &Context, verdict: &Verdict) {
             (State::Retry, None)
         }
         Verdict::Ignore => (State::Ignored, None),
-        Verdict::Reject(_) => (State::Rejected, None),
+        Verdict::Reject(_) | Verdict::Lost(_) => (State::Rejected, None),
         Verdict::Revoke(_) => (State::Revoked, None),
         // Another worker runs it, of which nothing is known yet.
         Verdict::HandBack(_) => (State::Pending, None),

@@ -16,7 +16,7 @@ use super::{
     revoked::Revoked,
     slots::Slots,
 };
-use crate::{app::Celery, events::EventDispatcher, registry::Registry};
+use crate::{app::Celery, events::EventDispatcher, protocol::TaskMessage, registry::Registry};
 
 /// What the parts of a worker share.
 #[derive(Debug)]
@@ -47,6 +47,12 @@ pub(super) struct Node {
 }
 
 impl Node {
+    /// Whether so many who had the message were lost that it is not to be run again.
+    pub(super) fn is_lost_too_often(&self, message: &TaskMessage) -> bool {
+        let most = self.app.config().task.max_deliveries;
+        most.is_some_and(|most| message.delivery_info.delivery_count >= most)
+    }
+
     pub(super) fn registry(&self) -> &Registry {
         self.app.registry().expect("the registry was checked when the worker was made")
     }

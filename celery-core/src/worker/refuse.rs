@@ -7,7 +7,8 @@ use super::{
     node::Node,
     request::{Rules, settle},
     revoked::Revocation,
-    settle::{Stopped, go_on, store_rest},
+    settle::{Stopped, fail, go_on, store_rest},
+    verdict::Cause,
 };
 use crate::{
     broker::{Delivery, Settlement},
@@ -18,6 +19,7 @@ use crate::{
     registry::Registration,
     signals::Unreadable,
     state::State,
+    task::Failure,
 };
 
 /// It was not begun in time, or it is not wanted any more.
@@ -35,6 +37,29 @@ pub(super) async fn revoke(
         Ok(())
     };
     settle(delivery, stored.map_or(Settlement::HandBack, |()| Settlement::Ack)).await;
+}
+
+/// Whoever had it was lost, too often: it is set aside before it takes this worker, too. For who waits for its result it
+/// has failed.
+pub(super) async fn refuse_lost(
+    node: Arc<Node>,
+    task: Arc<Registration>,
+    delivery: Delivery,
+    message: Arc<TaskMessage>,
+) {
+    let times = message.delivery_info.delivery_count;
+    let reason = format!(
+        "{times} workers, or child processes of workers, were lost while they had this task; `task_max_deliveries` allows no more"
+    );
+    tracing::error!(target: "celery::worker", task = message.task, id = message.id, reason, "a task is quarantined");
+    let rules = Rules::new(&node, &task.options, &message);
+    let exception = Exception::new("WorkerLostError", "billiard.exceptions", reason);
+    let context = Context::new(node.app.clone(), message, Arc::clone(&node.hostname));
+    let (failure, mut late) = (Failure::new(exception), Some(delivery));
+    let how = fail(&node, &context, rules, failure, Cause::LostTooOften, &mut late).await;
+    if let Some(delivery) = late {
+        settle(delivery, how.unwrap_or(Settlement::HandBack)).await;
+    }
 }
 
 /// Nobody here knows the task. Celery drops the message; here it is kept, for when somebody does.

@@ -18,7 +18,7 @@ use super::{
     moment::Moment,
     node::Node,
     rates::Permit,
-    refuse::{refuse, refuse_unregistered, revoke},
+    refuse::{refuse, refuse_lost, refuse_unregistered, revoke},
     requests::Hold,
     settle::{already_done, carry_out},
     slots::Slot,
@@ -97,9 +97,10 @@ pub(super) fn receive(node: &Arc<Node>, mut delivery: Delivery) -> Received {
     };
     node.app.redact(&mut message);
     let admission = admission(&node, &message);
+    let is_lost = matches!(admission, Admission::Run) && node.is_lost_too_often(&message);
     let permit = match admission {
-        Admission::Run => node.rates.ask(task.name, &message.id),
-        Admission::Defer(_) | Admission::Revoked(_) => Permit::Begin,
+        Admission::Run if !is_lost => node.rates.ask(task.name, &message.id),
+        Admission::Run | Admission::Defer(_) | Admission::Revoked(_) => Permit::Begin,
     };
     if let Permit::Defer(wait) = permit {
         // It is received when it is to be run: until then it may come often, here and elsewhere.
@@ -109,6 +110,9 @@ pub(super) fn receive(node: &Arc<Node>, mut delivery: Delivery) -> Received {
     }
     node.tell(&message, &Moment::Received(&admission));
     match admission {
+        Admission::Run if is_lost => {
+            Received::Refused(Box::pin(refuse_lost(node, task, delivery, message.into())))
+        }
         Admission::Run => {
             let hold = node.requests.hold(task.name, message);
             node.scale_for_one_more();
@@ -166,6 +170,18 @@ impl Request {
             settle(delivery, Settlement::HandBack).await;
             return None;
         };
+        // One that is acknowledged now is settled before it is run.
+        if rules.acks_late
+            && let Err(error) = delivery.begin(message.delivery_info.delivery_count > 0).await
+        {
+            let error = &error as &dyn StdError;
+            tracing::error!(
+                error,
+                id = message.id,
+                "a task is not run, since its message is not ours any more"
+            );
+            return None;
+        }
         let late = if rules.acks_late {
             Some(delivery)
         } else {

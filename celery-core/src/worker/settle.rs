@@ -77,6 +77,10 @@ async fn ending(
             }
             Ok(Settlement::Reject)
         }
+        Verdict::Lost(reject) => {
+            node.tell(message, &Moment::Rejected { reject: &reject, late: rules.acks_late });
+            Ok(Settlement::Lost)
+        }
         Verdict::HandBack(why) => Ok(Box::pin(cancel(node, context, rules, why)).await),
         Verdict::Revoke(signal) => Box::pin(revoke(node, context, rules, signal)).await,
     }
@@ -205,7 +209,8 @@ async fn send_on(
     Ok(())
 }
 
-async fn fail(
+/// Ends the task with a failure.
+pub(super) async fn fail(
     node: &Node,
     context: &Context,
     rules: Rules,
@@ -215,7 +220,7 @@ async fn fail(
 ) -> Result<Settlement, Stopped> {
     let message = context.request();
     // A task that was stopped has no place of which a traceback could tell.
-    let traceback = (!matches!(cause, Cause::TimeLimit | Cause::WorkerLost))
+    let traceback = (!matches!(cause, Cause::TimeLimit | Cause::WorkerLost | Cause::LostTooOften))
         .then(|| failure.traceback(&message.task));
     let exception = &failure.exception;
     if rules.stores_errors {
@@ -229,13 +234,14 @@ async fn fail(
             Settlement::Reject
         }
         Cause::TimeLimit if !rules.acks_on_timeout => Settlement::Requeue,
+        Cause::LostTooOften => Settlement::Quarantine(exception.to_string()),
         Cause::Error | Cause::Expected | Cause::TimeLimit | Cause::WorkerLost => Settlement::Ack,
     };
     let errbacks = follow::after_failure(&node.app, context);
     send_on(node, context, errbacks, &settlement, Rest::Leave, late).await?;
     let (trace, expected) = (traceback.as_deref(), cause == Cause::Expected);
     node.tell(message, &Moment::Failed { exception, traceback: trace, expected });
-    if rules.acks_late && settlement != Settlement::Ack {
+    if rules.acks_late && matches!(settlement, Settlement::Reject | Settlement::Requeue) {
         let requeue = settlement == Settlement::Requeue;
         node.tell(message, &Moment::TurnedDown { requeue });
     }

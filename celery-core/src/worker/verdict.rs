@@ -50,6 +50,8 @@ pub(super) enum Verdict {
     Ignore,
     /// Reject the message.
     Reject(Reject),
+    /// Reject the message, and put it back as one whose worker was lost.
+    Lost(Reject),
     /// Leave the message to another worker.
     HandBack(Cancellation),
     /// Store that the task was revoked while it ran, with the signal of that number.
@@ -67,6 +69,8 @@ pub(super) enum Cause {
     TimeLimit,
     /// The death of the child process.
     WorkerLost,
+    /// The deaths of so many who had the message that it is not run again.
+    LostTooOften,
 }
 
 /// What is to be done when the child process of a task dies.
@@ -145,7 +149,7 @@ pub(super) fn decide_lost(why: String, when_lost: WhenLost, facts: Facts<'_>) ->
         WhenLost::Retry if !is_exhausted => {
             again(Retry { cause: Some(failure()), ..Retry::default() }, facts)
         }
-        WhenLost::Requeue => Verdict::Reject(Reject::requeue(failure().exception.to_string())),
+        WhenLost::Requeue => Verdict::Lost(Reject::requeue(failure().exception.to_string())),
         WhenLost::Fail | WhenLost::Retry => Verdict::Fail(failure(), Cause::WorkerLost),
     }
 }
@@ -204,6 +208,7 @@ mod tests {
             Verdict::Retry(again) => format!("retry in {}", again.eta.as_second() - 1_000),
             Verdict::Ignore => "ignore".to_owned(),
             Verdict::Reject(reject) => format!("reject requeue={}", reject.requeue),
+            Verdict::Lost(reject) => format!("lost: {}", reject.reason),
             Verdict::HandBack(why) => format!("hand back {why:?}"),
             Verdict::Revoke(signal) => format!("revoke {signal}"),
         }
@@ -286,7 +291,7 @@ mod tests {
             assert_eq!(tell(verdict), expected);
         };
         check(WhenLost::Fail, 0, "fail WorkerLostError: gone WorkerLost");
-        check(WhenLost::Requeue, 2, "reject requeue=true");
+        check(WhenLost::Requeue, 2, "lost: WorkerLostError: gone");
         check(WhenLost::Retry, 1, "retry in 7");
         check(WhenLost::Retry, 2, "fail WorkerLostError: gone WorkerLost");
     }

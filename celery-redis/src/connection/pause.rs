@@ -26,7 +26,8 @@ impl Pause {
         tokio::time::sleep(self.next()).await;
     }
 
-    fn next(&mut self) -> Duration {
+    /// How long the next one is.
+    pub(crate) fn next(&mut self) -> Duration {
         let most = SHORTEST.saturating_mul(1 << self.0.min(16)).min(LONGEST);
         self.0 = self.0.saturating_add(1);
         most.mul_f64(0.5 + fastrand::f64() / 2.0)
@@ -88,7 +89,9 @@ mod tests {
         let took = began.elapsed();
         assert!((4.0..5.5).contains(&took.as_secs_f64()), "{took:?}");
         let said = gave_up.to_string();
-        assert!(said.starts_with("there: gone (given up after 4."), "{said}");
+        let after = said.strip_prefix("there: gone (given up after ").unwrap();
+        // The last pause may bring it to five seconds.
+        assert!(after.starts_with("4.") || after.starts_with("5.0"), "{said}");
         assert!(gave_up.is_connection());
     }
 

@@ -8,7 +8,7 @@ use celery_core::{
     value::{Map, Value},
 };
 
-use super::{Keepalive, QueueOrder};
+use super::{Keepalive, QueueOrder, Registry};
 use crate::{address::ssl_from, error::BadOption, servers::SentinelOptions};
 
 pub(super) struct Reader<'a> {
@@ -120,10 +120,20 @@ impl<'a> Reader<'a> {
         }
     }
 
+    pub(super) fn registry(&self) -> Result<Registry, BadOption> {
+        let name = "delivery_registry";
+        match self.get(name) {
+            None => Ok(Registry::Pending),
+            Some(Value::String(text)) if text == "pending" => Ok(Registry::Pending),
+            Some(Value::String(text)) if text == "unacked" => Ok(Registry::Unacked),
+            Some(other) => Err(self.expected(name, other, "`pending` or `unacked`")),
+        }
+    }
+
     pub(super) fn order(&self) -> Result<QueueOrder, BadOption> {
         let name = "queue_order_strategy";
         match self.get(name) {
-            None => Ok(QueueOrder::RoundRobin),
+            None => Ok(QueueOrder::Priority),
             Some(Value::String(text)) if text == "round_robin" => Ok(QueueOrder::RoundRobin),
             Some(Value::String(text)) if text == "priority" => Ok(QueueOrder::Priority),
             Some(Value::String(text)) if text == "sorted" => Ok(QueueOrder::Sorted),

@@ -16,13 +16,14 @@ fn refused(options: Value) -> String {
 }
 
 #[test]
-fn the_defaults_are_kombus() {
+fn the_defaults_are_kombus_but_for_the_order_of_queues() {
     let options = read(json!({})).unwrap();
     assert_eq!(options.visibility_timeout, Duration::from_secs(3600));
     assert_eq!(options.worker_timeout, 30);
     assert_eq!(options.keys.steps, [0, 3, 6, 9]);
     assert_eq!(options.keys.fanout_prefix, "/0.");
-    assert_eq!(options.order, QueueOrder::RoundRobin);
+    assert_eq!(options.order, QueueOrder::Priority);
+    assert_eq!(options.registry, Registry::Pending);
 }
 
 #[test]
@@ -45,6 +46,7 @@ fn what_cannot_be_done_is_refused_with_a_remedy() {
     assert!(kwargs(json!({ "ssl": "yes" })).contains("true or false"));
     assert!(refused(json!({ "fanout_prefix": "mine" })).contains("`/mine.`"));
     assert!(refused(json!({ "priority_steps": [0, 12] })).contains("from 0 to 9"));
+    assert!(refused(json!({ "delivery_registry": "kombu" })).contains("`pending` or `unacked`"));
     assert!(refused(json!({ "queue_order_strategy": "random" })).contains("round_robin"));
     assert!(refused(json!({ "visibility_timeout": "an hour" })).contains("a number of seconds"));
     assert!(refused(json!({ "worker_timeout": 2 })).contains("3 or more"));

@@ -12,8 +12,8 @@
 -- ARGV[5]  a unique text to make the tags of malformed items from
 -- ARGV[6…] the names of the queues
 --
--- Returns a flat list of queue number (from 0), tag and item; empty when nothing waits. Reading the lengths then
--- is what has the server tell a tracking connection of the next change.
+-- Returns a flat list of queue number (from 0), tag and item; empty when nothing waits. Where there was less than was
+-- asked for, reading the lengths has the server tell a tracking connection of the next change.
 local limit, queues = tonumber(ARGV[1]), #ARGV - 5
 local steps = (#KEYS - 4) / queues
 
@@ -98,10 +98,12 @@ for step = 0, steps - 1 do
     end
 end
 
-if #tags == 0 then
+if #tags < limit then
     for i = 5, #KEYS do
         redis.pcall('LLEN', KEYS[i])
     end
+end
+if #tags == 0 then
     return taken
 end
 redis.call('HSET', KEYS[1], unpack(entries))

@@ -6,12 +6,26 @@ use serde_json::{Value, json};
 
 use crate::server::{LIMIT, Space, body, take, take_one, within};
 
-#[tokio::test]
-async fn a_delivery_is_in_kombus_books_until_it_is_acknowledged() {
-    let space = Space::new().await;
+in_both_registries! {
+    a_delivery_is_in_kombus_books_until_it_is_acknowledged
+    at_no_moment_is_a_message_outside_of_the_books
+    two_consumers_share_and_take_nothing_twice
+    priorities_go_before_queues_and_zero_is_served_first
+    with_round_robin_the_queue_just_served_is_served_last
+    the_first_queue_is_served_first
+    an_item_that_is_no_message_is_delivered_as_such_and_settled_like_others
+    what_is_quarantined_is_kept_byte_for_byte
+    deferred_messages_come_back_in_the_order_in_which_they_are_due
+    a_message_goes_back_to_the_list_of_its_priority_marked_as_redelivered
+    what_is_held_is_renewed_so_that_nobody_takes_it_for_abandoned
+}
+
+async fn a_delivery_is_in_kombus_books_until_it_is_acknowledged(registry: &str) {
+    let space = Space::of(registry, json!({})).await;
     let mut consumer = space.consume("q").await;
     space.publish("q", "one").await;
     let delivery = take_one(&mut consumer).await;
+    space.recorded(1).await;
 
     let entries: Vec<(String, String)> = space.ask("HGETALL", "unacked", &[]).await;
     let [(tag, entry)] = entries.as_slice() else { panic!("{entries:?}") };
@@ -25,21 +39,22 @@ async fn a_delivery_is_in_kombus_books_until_it_is_acknowledged() {
     delivery.ack().await.unwrap();
     let left = space.keys().await;
     assert!(
-        !left.iter().any(|key| key.starts_with("unacked") || key.starts_with("celery-held")),
+        !left.iter().any(|key| {
+            ["unacked", "celery-held", "celery-pending"].iter().any(|it| key.starts_with(it))
+        }),
         "{left:?}"
     );
 }
 
-#[tokio::test]
-async fn at_no_moment_is_a_message_outside_of_the_books() {
-    let space = Space::new().await;
+async fn at_no_moment_is_a_message_outside_of_the_books(registry: &str) {
+    let space = Space::of(registry, json!({})).await;
     let number = 200;
     let all: Vec<String> = (0..number).map(|i| i.to_string()).collect();
     for body in &all {
         space.publish("q", body).await;
     }
     // A consumer that is asked and given up again and again, while somebody counts in one step.
-    let broker = Space::another(&space.prefix, json!({})).await;
+    let broker = space.beside().await;
     let asking = tokio::spawn(async move {
         for _ in 0..20 {
             let mut consumer =
@@ -50,10 +65,19 @@ async fn at_no_moment_is_a_message_outside_of_the_books() {
         }
         broker
     });
-    let count = "return redis.call('LLEN', KEYS[1]) + redis.call('HLEN', KEYS[2])";
+    let count = "local there = redis.call('LLEN', KEYS[1]) + redis.call('HLEN', KEYS[2])
+        for _, key in ipairs(redis.call('KEYS', ARGV[1])) do
+            if redis.call('TYPE', key).ok == 'hash' then
+                for _, states in ipairs(redis.call('HVALS', key)) do
+                    there = there + select(2, string.gsub(states, '%.', ''))
+                end
+            end
+        end
+        return there";
+    let (queue, unacked) = (space.key("q"), space.key("unacked"));
+    let batches = space.key("celery-pending.*");
     while !asking.is_finished() {
-        let there: u32 =
-            space.raw(&["EVAL", count, "2", &space.key("q"), &space.key("unacked")]).await;
+        let there: u32 = space.raw(&["EVAL", count, "2", &queue, &unacked, &batches]).await;
         assert_eq!(there, number);
     }
     let broker = asking.await.unwrap();
@@ -64,10 +88,9 @@ async fn at_no_moment_is_a_message_outside_of_the_books() {
     drop(broker);
 }
 
-#[tokio::test]
-async fn two_consumers_share_and_take_nothing_twice() {
-    let space = Space::new().await;
-    let other = Space::another(&space.prefix, json!({})).await;
+async fn two_consumers_share_and_take_nothing_twice(registry: &str) {
+    let space = Space::of(registry, json!({})).await;
+    let other = space.beside().await;
     let mut one = space.consume("q").await;
     let mut two = other.consume(&[Queue::named("q")], None).await.unwrap();
     for i in 0..100 {
@@ -88,9 +111,8 @@ async fn two_consumers_share_and_take_nothing_twice() {
     assert_eq!(space.ask::<u32>("HLEN", "unacked", &[]).await, 0);
 }
 
-#[tokio::test]
-async fn priorities_go_before_queues_and_zero_is_served_first() {
-    let space = Space::new().await;
+async fn priorities_go_before_queues_and_zero_is_served_first(registry: &str) {
+    let space = Space::of(registry, json!({})).await;
     for (queue, body, priority) in
         [("a", "a9", 9), ("b", "b0", 0), ("a", "a3", 3), ("b", "b9", 9), ("a", "a0", 0)]
     {
@@ -102,9 +124,8 @@ async fn priorities_go_before_queues_and_zero_is_served_first() {
     assert_eq!(found, ["a0", "b0", "a3", "a9", "b9"]);
 }
 
-#[tokio::test]
-async fn the_queue_just_served_is_served_last() {
-    let space = Space::new().await;
+async fn with_round_robin_the_queue_just_served_is_served_last(registry: &str) {
+    let space = Space::of(registry, json!({ "queue_order_strategy": "round_robin" })).await;
     for body in ["a1", "a2", "a3"] {
         space.publish("a", body).await;
     }
@@ -121,14 +142,31 @@ async fn the_queue_just_served_is_served_last() {
     assert_eq!(found, ["a1", "b1", "a2", "a3"]);
 }
 
-#[tokio::test]
-async fn an_item_that_is_no_message_is_delivered_as_such_and_settled_like_others() {
-    let space = Space::new().await;
+async fn the_first_queue_is_served_first(registry: &str) {
+    let space = Space::of(registry, json!({})).await;
+    for (queue, body) in [("b", "b1"), ("a", "a1"), ("b", "b2"), ("a", "a2")] {
+        space.publish(queue, body).await;
+    }
+    let one = Some(1.try_into().unwrap());
+    let queues = [Queue::named("a"), Queue::named("b")];
+    let mut consumer = space.broker.consume(&queues, one).await.unwrap();
+    let mut found = Vec::new();
+    for _ in 0..4 {
+        let delivery = take_one(&mut consumer).await;
+        found.push(body(&delivery));
+        delivery.ack().await.unwrap();
+    }
+    assert_eq!(found, ["a1", "a2", "b1", "b2"]);
+}
+
+async fn an_item_that_is_no_message_is_delivered_as_such_and_settled_like_others(registry: &str) {
+    let space = Space::of(registry, json!({})).await;
     let mut consumer = space.consume("q").await;
     for item in ["{not json", "[1, 2]", "{\"properties\": {}}"] {
         let _: u32 = space.ask("LPUSH", "q", &[item]).await;
         let delivery = take_one(&mut consumer).await;
         assert_eq!(delivery.message.as_ref().unwrap_err().raw, item.as_bytes());
+        space.recorded(1).await;
         // Whoever restores the entry, Python too, finds JSON in three parts with an envelope in front.
         let entries: Vec<String> = space.ask("HVALS", "unacked", &[]).await;
         let entry: Value = serde_json::from_str(&entries[0]).unwrap();
@@ -141,9 +179,8 @@ async fn an_item_that_is_no_message_is_delivered_as_such_and_settled_like_others
     }
 }
 
-#[tokio::test]
-async fn what_is_quarantined_is_kept_byte_for_byte() {
-    let space = Space::new().await;
+async fn what_is_quarantined_is_kept_byte_for_byte(registry: &str) {
+    let space = Space::of(registry, json!({})).await;
     let mut consumer = space.consume("q").await;
     let push =
         deadpool_redis::redis::cmd("LPUSH").arg(space.key("q")).arg(b"\xff\x00\"").to_owned();
@@ -162,18 +199,17 @@ async fn what_is_quarantined_is_kept_byte_for_byte() {
     assert_eq!(space.ask::<u32>("HLEN", "unacked", &[]).await, 0);
 }
 
-#[tokio::test]
-async fn deferred_messages_come_back_in_the_order_in_which_they_are_due() {
-    let space = Space::new().await;
+async fn deferred_messages_come_back_in_the_order_in_which_they_are_due(registry: &str) {
+    let space = Space::of(registry, json!({})).await;
     let mut consumer = space.consume("q").await;
     for body in ["third", "first", "second"] {
         space.publish("q", body).await;
     }
     let start = clock::now();
     let due = |body: &str| match body {
-        "first" => start + 300.milliseconds(),
-        "second" => start + 500.milliseconds(),
-        _ => start + 700.milliseconds(),
+        "first" => start + 1000.milliseconds(),
+        "second" => start + 1200.milliseconds(),
+        _ => start + 1400.milliseconds(),
     };
     for delivery in take(&mut consumer, 3).await {
         let at = due(&body(&delivery));
@@ -193,9 +229,8 @@ async fn deferred_messages_come_back_in_the_order_in_which_they_are_due() {
     }
 }
 
-#[tokio::test]
-async fn a_message_goes_back_to_the_list_of_its_priority_marked_as_redelivered() {
-    let space = Space::new().await;
+async fn a_message_goes_back_to_the_list_of_its_priority_marked_as_redelivered(registry: &str) {
+    let space = Space::of(registry, json!({})).await;
     space.publish_with("q", "one", Some(6)).await;
     let mut consumer = space.consume("q").await;
     take_one(&mut consumer).await.hand_back().await.unwrap();
@@ -205,12 +240,12 @@ async fn a_message_goes_back_to_the_list_of_its_priority_marked_as_redelivered()
     assert_eq!(envelope["properties"]["delivery_info"]["redelivered"], true);
 }
 
-#[tokio::test]
-async fn what_is_held_is_renewed_so_that_nobody_takes_it_for_abandoned() {
-    let space = Space::with(json!({ "visibility_timeout": 1 })).await;
+async fn what_is_held_is_renewed_so_that_nobody_takes_it_for_abandoned(registry: &str) {
+    let space = Space::of(registry, json!({ "visibility_timeout": 1 })).await;
     space.publish("q", "long").await;
     let mut consumer = space.consume("q").await;
     let delivery = take_one(&mut consumer).await;
+    space.recorded(1).await;
     let tag = delivery.message.as_ref().unwrap().properties.delivery_tag.clone();
     let first: f64 = space.ask("ZSCORE", "unacked_index", &[&tag]).await;
     let renewed =

@@ -5,15 +5,19 @@
     reason = "clippy knows tests by their attribute, not what they call"
 )]
 
+#[macro_use]
+mod server;
+
 mod abandoned;
+mod begun;
 mod conformance;
 mod connections;
 mod delivery;
 mod fanout;
 mod layout;
+mod pending;
 mod publishing;
 mod python;
 mod restore;
 mod results;
-mod server;
 mod transport_options;

@@ -55,6 +55,11 @@ pub(crate) async fn broker() -> Arc<dyn Broker> {
     broker_with(json!({ "global_keyprefix": prefix() })).await
 }
 
+/// One whose deliveries are recorded in that registry.
+pub(crate) async fn broker_of(registry: &str) -> Arc<dyn Broker> {
+    broker_with(json!({ "global_keyprefix": prefix(), "delivery_registry": registry })).await
+}
+
 pub(crate) async fn broker_with(options: Value) -> Arc<dyn Broker> {
     transport::connect_broker(&url(), &config(&options)).await.unwrap()
 }
@@ -65,9 +70,33 @@ pub(crate) async fn backend() -> Arc<dyn Backend> {
         .unwrap()
 }
 
+/// Makes two tests of each function, which are given the registry that deliveries are recorded in.
+macro_rules! in_both_registries {
+    ($($test:ident)*) => {
+        mod pending {
+            $(
+                #[tokio::test]
+                async fn $test() {
+                    super::$test("pending").await;
+                }
+            )*
+        }
+
+        mod unacked {
+            $(
+                #[tokio::test]
+                async fn $test() {
+                    super::$test("unacked").await;
+                }
+            )*
+        }
+    };
+}
+
 /// A namespace, a broker in it, and a connection that looks at its keys.
 pub(crate) struct Space {
     pub(crate) prefix: String,
+    options: Value,
     pub(crate) broker: Arc<dyn Broker>,
     raw: MultiplexedConnection,
 }
@@ -77,23 +106,54 @@ impl Space {
         Self::with(json!({})).await
     }
 
+    /// One whose deliveries are recorded in that registry.
+    pub(crate) async fn of(registry: &str, mut options: Value) -> Self {
+        options["delivery_registry"] = registry.into();
+        Self::with(options).await
+    }
+
     pub(crate) async fn with(options: Value) -> Self {
         let prefix = prefix();
-        let broker = Self::another(&prefix, options).await;
-        Self::at(&prefix, broker).await
+        let broker = Self::another(&prefix, options.clone()).await;
+        Self { options, ..Self::at(&prefix, broker).await }
     }
 
     /// A namespace that is there already.
     pub(crate) async fn at(prefix: &str, broker: Arc<dyn Broker>) -> Self {
         let client = redis::Client::open(url().expose()).unwrap();
         let raw = client.get_multiplexed_async_connection().await.unwrap();
-        Self { prefix: prefix.to_owned(), broker, raw }
+        Self { prefix: prefix.to_owned(), options: json!({}), broker, raw }
     }
 
     /// Another process, as far as Redis can tell, in the namespace.
     pub(crate) async fn another(prefix: &str, mut options: Value) -> Arc<dyn Broker> {
         options["global_keyprefix"] = prefix.into();
         broker_with(options).await
+    }
+
+    /// Another process with the options of this one.
+    pub(crate) async fn beside(&self) -> Arc<dyn Broker> {
+        Self::another(&self.prefix, self.options.clone()).await
+    }
+
+    /// Waits until so many messages are in kombu's books: at once, or when they have been held for a moment.
+    pub(crate) async fn recorded(&self, messages: u32) {
+        let recorded = async || self.ask::<u32>("HLEN", "unacked", &[]).await == messages;
+        self.until("kombu's books have what is held", recorded).await;
+    }
+
+    /// Waits until the server has been up for long enough that whoever is silent is so by himself.
+    pub(crate) async fn is_up_for_long(&self) {
+        let waiting = async {
+            loop {
+                let info: redis::InfoDict = self.raw(&["INFO", "server"]).await;
+                if info.get::<u64>("uptime_in_seconds").unwrap() >= 10 {
+                    break;
+                }
+                tokio::task::yield_now().await;
+            }
+        };
+        tokio::time::timeout(LIMIT * 2, waiting).await.unwrap();
     }
 
     pub(crate) fn key(&self, name: &str) -> String {
