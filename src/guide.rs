@@ -11,6 +11,9 @@ pub mod tasks {}
 #[doc = include_str!("../docs/calling.md")]
 pub mod calling {}
 
+#[doc = include_str!("../docs/connections.md")]
+pub mod connections {}
+
 #[doc = include_str!("../docs/workers.md")]
 pub mod workers {}
 

@@ -179,8 +179,11 @@ impl Address {
         };
 
         let decode = |text: &str| percent_decode_str(text).decode_utf8_lossy().into_owned();
-        let mut login =
-            RedisConnectionInfo::default().set_db(db).set_protocol(ProtocolVersion::RESP3);
+        let mut login = RedisConnectionInfo::default()
+            .set_db(db)
+            .set_protocol(ProtocolVersion::RESP3)
+            // A user would need a right more for it, and nobody looks at it.
+            .set_skip_set_lib_name();
         let username = Some(decode(parsed.username())).filter(|name| !name.is_empty());
         if let Some(username) = username.or_else(|| fallback(role, config.redis.username.clone())) {
             login = login.set_username(username);

@@ -1,7 +1,9 @@
 //! Servers that are left for others: what a worker, its clients, its results and its control do then.
 
+mod access;
 mod cluster;
 mod listed;
+mod refusals;
 mod sentinels;
 
 use celery::{AsyncResult, Celery};
