@@ -137,7 +137,8 @@ async fn postpone(
     let until = seconds(clock::now(), 2.0 * lead.as_secs_f64() - visibility_timeout);
     let mut pipeline = pipe();
     for (tag, raw) in &ahead {
-        if let Some(delivered_at) = Entry::read(raw).as_ref().and_then(waits_elsewhere) {
+        let entry = Entry::read(raw);
+        if let Some(delivered_at) = entry.and_then(|entry| waits_elsewhere(books, &entry)) {
             let mut command = RESTORE_ONE.command(&keys);
             command.arg(tag).arg(&until).arg(raw).arg(delivered_at);
             pipeline.add_command(command);
@@ -176,7 +177,7 @@ async fn read_and_restore(
                 keys.extend(targets(books, &entry, &mut bindings).await?);
                 entry.into_item()
             }
-            Some(entry) => match waits_elsewhere(&entry) {
+            Some(entry) => match waits_elsewhere(books, &entry) {
                 Some(delivered_at) => delivered_at.into_bytes(),
                 None => {
                     tracing::warn!("putting back the message {tag}, which was abandoned");
@@ -192,12 +193,14 @@ async fn read_and_restore(
     books.link.insist::<()>(&pipeline).await
 }
 
-/// When a message that a Python worker keeps in its memory until its `eta` counts as delivered: at its `eta`. Put back
-/// earlier, it would be run twice.
-fn waits_elsewhere(entry: &Entry) -> Option<String> {
+/// When a message that a Python worker keeps in its memory until its `eta` counts as delivered: at its `eta`, or so much later
+/// that the worker has the time of a silent one at least, since many may be due at once. Put back earlier, it would be run
+/// twice.
+fn waits_elsewhere(books: &Books, entry: &Entry) -> Option<String> {
     let eta = entry.envelope["headers"]["eta"].as_str()?;
     let eta = date::parse(eta, &TimeZone::UTC).ok().filter(|eta| *eta > clock::now())?;
-    Some(seconds(eta, 0.0))
+    let silent = f64::from(books.options.worker_timeout);
+    Some(seconds(eta, (silent - books.options.visibility_timeout.as_secs_f64()).max(0.0)))
 }
 
 fn seconds(at: Timestamp, and: f64) -> String {
