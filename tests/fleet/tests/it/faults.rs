@@ -9,6 +9,7 @@ mod load;
 mod long;
 mod memory;
 mod outages;
+mod poison;
 
 use std::{env, future::pending, time::Duration};
 

@@ -85,6 +85,11 @@ fn away() -> Duration {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn an_early_acknowledgement_whose_answer_is_lost_does_not_lose_the_task() {
+    is_run_once(Command::Settle, Acks::Early, away()).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_late_acknowledgement_whose_answer_is_lost_does_not_repeat_the_task() {
     is_run_once(Command::Settle, Acks::Late, away()).await;
 }

@@ -46,11 +46,45 @@ fn counted(phase: &str, runs: &Runs, sent: u64, start: Instant) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_sleeper_runs_nothing_that_it_held_and_that_another_has_taken() {
+    let (space, start) = (space(), Instant::now());
+    let (ledger, app) = (Ledger::new(), space.app());
+    let mut book = ledger.follow();
+    let mut ids = send(&app, "celery", vec![(0, RUNS_FOR)]).await;
+    ids.extend(send(&app, "celery", (1..4).map(|number| (number, RUNS_FOR)).collect()).await);
+    let mut sleeper = Member::new(&space, &ledger, "sleeper@frozen", &["-c", "1"]);
+    book.until("the first begins", |runs| runs.of.contains_key(&0)).await;
+    sleeper.process().signal("STOP").await;
+    let mut awake = Member::new(&space, &ledger, "awake@frozen", &["-c", "4"]);
+    book.until("all are done", |runs| runs.done() == 4).await;
+    sleeper.process().signal("CONT").await;
+    // It is awake for good when it has run something new.
+    awake.stop().await;
+    send(&app, "celery", vec![(4, 1)]).await;
+    book.until("it consumes on", |runs| runs.done() == 5).await;
+    Books::of(&space).await.emptied().await;
+    sleeper.stop().await;
+    book.until_now(&ledger).await;
+    let runs = book.runs().clone();
+    counted("waited for their turn", &runs, 5, start);
+    // What ran when it fell asleep has run twice: nobody can know that it will wake.
+    assert_eq!(runs.of[&0].len(), 2);
+    for number in 1..4 {
+        assert_eq!(runs.of[&number].len(), 1, "task {number}: {:?}", runs.of[&number]);
+        assert!(runs.of[&number][0].who.starts_with("awake"));
+    }
+    for id in &ids {
+        assert_eq!(stored_by(&space, id).await, "awake@frozen", "the first success stays");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn an_early_sleeper_runs_on_what_it_began_and_nothing_else() {
     let (space, start) = (space().with("task_acks_late", false), Instant::now());
     let (ledger, app) = (Ledger::new(), space.app());
     let mut book = ledger.follow();
-    send(&app, "celery", (0..4).map(|number| (number, RUNS_FOR)).collect()).await;
+    send(&app, "celery", vec![(0, RUNS_FOR)]).await;
+    send(&app, "celery", (1..4).map(|number| (number, RUNS_FOR)).collect()).await;
     let mut sleeper = Member::new(&space, &ledger, "sleeper@frozen", &["-c", "1"]);
     book.until("the first begins", |runs| runs.of.contains_key(&0)).await;
     sleeper.process().signal("STOP").await;

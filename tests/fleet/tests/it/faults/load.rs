@@ -13,6 +13,9 @@ use tokio::{
 
 use crate::harness::command;
 
+/// What keys begin with that hold no message which anybody is to run: results, the quarantine, and what tests tell each other.
+const OF_NO_MESSAGES: [&str; 4] = ["celery-task-meta-", "celery-quarantine.", "entered:", "gate:"];
+
 /// How many tasks are published side by side.
 const AT_ONCE: usize = 64;
 
@@ -141,7 +144,7 @@ impl Books {
         for key in keys {
             let length = match key.strip_prefix(&self.prefix) {
                 Some("unacked") => cmd("HLEN").arg(&key).to_owned(),
-                Some(name) if name.starts_with("celery-task-meta-") => continue,
+                Some(name) if OF_NO_MESSAGES.iter().any(|kind| name.starts_with(kind)) => continue,
                 _ => cmd("LLEN").arg(&key).to_owned(),
             };
             // What is no list has no messages.
