@@ -85,6 +85,13 @@ pub trait Broker: fmt::Debug + Send + Sync + 'static {
     /// What the server has bound to which exchange, by whomever it was declared: sorted, each once.
     async fn bindings(&self) -> Result<Vec<Binding>, BrokerError>;
 
+    /// What is bound to the exchange of that name: as [`bindings`](Self::bindings) has it, for who asks for one alone.
+    async fn bound(&self, exchange: &str) -> Result<Vec<Binding>, BrokerError> {
+        let mut bindings = self.bindings().await?;
+        bindings.retain(|binding| binding.exchange == exchange);
+        Ok(bindings)
+    }
+
     /// The messages of the queue that were set aside with [`Delivery::quarantine`], oldest first.
     async fn quarantined(&self, queue: &str) -> Result<Vec<Quarantined>, BrokerError>;
 
@@ -340,7 +347,7 @@ impl Scheduled {
     pub fn new(queue: impl Into<String>, due: Timestamp, message: Message) -> Option<Self> {
         /// An `eta` without an offset is of a zone that only the app knows. All zones are some of these apart.
         const QUARTER: i64 = 15 * 60 * 1_000_000;
-        let eta = date::parse(message.headers.get("eta")?.as_str()?, &TimeZone::UTC).ok()?;
+        let eta = date::parse(message.headers.text("eta")?, &TimeZone::UTC).ok()?;
         let apart = (eta.as_microsecond() - due.as_microsecond()).rem_euclid(QUARTER);
         // Drivers may keep the time in whole milliseconds.
         let is_its_eta = apart.min(QUARTER - apart) <= 1_000;

@@ -4,12 +4,15 @@
 //! (see [`protocol`](crate::protocol)) is what worker and client make of headers and body. Fields that we
 //! do not know are kept in `extra` maps, so that a message survives a round trip through us unharmed.
 
+mod headers;
+
 use std::fmt;
 
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
+pub use self::headers::Headers;
 use crate::{
     arguments::Hidden,
     codec::json,
@@ -27,8 +30,8 @@ pub struct Message {
     pub content_type: Option<String>,
     /// The encoding of the serialized body: `utf-8` for text, `binary` otherwise.
     pub content_encoding: Option<String>,
-    /// The application's headers. `None` and an empty map both mean that there are none.
-    pub headers: Map,
+    /// The application's headers.
+    pub headers: Headers,
     /// The headers as JSON, in place of `headers`, which are empty then: of a message on its way out, whose headers are
     /// read by nobody before they are in its envelope.
     pub written_headers: Option<Box<str>>,
@@ -47,13 +50,13 @@ impl Message {
         if let Some(text) = self.written_headers.take()
             && let Ok(Value::Object(headers)) = json::from_str(&text)
         {
-            self.headers = headers;
+            self.headers = headers.into();
         }
     }
 
     /// Notes that the message was delivered before, in the two places where kombu does.
     pub fn mark_redelivered(&mut self) {
-        self.headers.insert("redelivered".to_owned(), true.into());
+        self.headers.insert("redelivered", true.into());
         self.properties.delivery_info.redelivered = true;
     }
 
@@ -68,7 +71,9 @@ impl Message {
 impl fmt::Debug for Message {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut headers = self.headers.clone();
-        headers.retain(|name, _| name != "argsrepr" && name != "kwargsrepr");
+        for shown in ["argsrepr", "kwargsrepr"] {
+            headers.remove(shown);
+        }
         f.debug_struct("Message")
             .field("body", &Hidden(self.body.len()))
             .field("content_type", &self.content_type)

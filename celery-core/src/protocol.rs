@@ -93,7 +93,7 @@ impl TaskMessage {
 /// The name of the task that a message of version 2 is for, without looking into its body. A message of version 1 has
 /// it only there.
 pub fn task_name(message: &Message) -> Option<&str> {
-    message.headers.get("task")?.as_str()
+    message.headers.text("task")
 }
 
 /// A message is not for any task, or not one that can be run.

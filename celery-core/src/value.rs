@@ -19,14 +19,19 @@ mod ser;
 #[cfg(test)]
 pub(crate) mod tests;
 
-use std::fmt;
+use std::{borrow::Cow, fmt};
 
-use serde::{Serialize, de::DeserializeOwned};
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 pub use serde_json::Value;
 
 /// A JSON object, in the order its keys were given.
 pub type Map = serde_json::Map<String, Value>;
+
+/// Text that is borrowed where it has no escapes.
+#[derive(Deserialize)]
+#[serde(transparent)]
+pub(crate) struct Text<'a>(#[serde(borrow)] pub(crate) Cow<'a, str>);
 
 /// Reads a Rust value out of `value`.
 ///

@@ -50,6 +50,12 @@ impl fmt::Debug for RedisBroker {
 }
 
 impl RedisBroker {
+    fn binding(&self, exchange: &str, member: &str) -> Option<Binding> {
+        let (routing_key, queue) = self.options.keys.parts(member)?;
+        let own = str::to_owned;
+        Some(Binding { queue: own(queue), exchange: own(exchange), routing_key: own(routing_key) })
+    }
+
     /// Reads URLs and options; connects with the first command.
     ///
     /// # Errors
@@ -223,17 +229,16 @@ impl Broker for RedisBroker {
         }
         let members: Vec<Vec<String>> = self.link.ask_all(&pipeline).await?;
         let bindings = exchanges.iter().zip(&members).flat_map(|(exchange, members)| {
-            members.iter().filter_map(|member| {
-                let (routing_key, queue) = keys.parts(member)?;
-                let own = str::to_owned;
-                Some(Binding {
-                    queue: own(queue),
-                    exchange: own(exchange),
-                    routing_key: own(routing_key),
-                })
-            })
+            members.iter().filter_map(|member| self.binding(exchange, member))
         });
         Ok(bindings.collect::<BTreeSet<_>>().into_iter().collect())
+    }
+
+    async fn bound(&self, exchange: &str) -> Result<Vec<Binding>, BrokerError> {
+        let mut members = cmd("SMEMBERS");
+        members.arg(self.options.keys.bindings(exchange));
+        let members: BTreeSet<String> = self.link.ask(&members).await?;
+        Ok(members.iter().filter_map(|member| self.binding(exchange, member)).collect())
     }
 
     async fn quarantined(&self, queue: &str) -> Result<Vec<Quarantined>, BrokerError> {

@@ -40,7 +40,11 @@ fn mutate(random: &mut fastrand::Rng, message: &mut Message) {
     for _ in 0..random.usize(1..=3) {
         match random.u8(0..8) {
             0..=2 => message.body = mutate_bytes(random, &message.body).into(),
-            3 => mutate_map(random, &mut message.headers),
+            3 => {
+                let mut headers: Map<String, Value> = std::mem::take(&mut message.headers).into();
+                mutate_map(random, &mut headers);
+                message.headers = headers.into();
+            }
             4 => {
                 message.headers.insert(name(random), any(random, 0));
             }

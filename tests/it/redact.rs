@@ -214,7 +214,7 @@ async fn a_message_that_cannot_be_read_is_told_of_without_what_is_in_it() {
             body: body.into(),
             content_type: Some(content_type.to_owned()),
             content_encoding: Some("utf-8".to_owned()),
-            headers: headers(id),
+            headers: headers(id).into(),
             ..Message::default()
         };
         assert_kept(id, &format!("{message:?}"));

@@ -284,7 +284,7 @@ async fn signals_tell_of_a_worker_and_of_its_tasks_in_celerys_order() {
     let message = Message {
         body: "[".into(),
         content_type: Some("application/json".to_owned()),
-        headers: headers.as_object().unwrap().clone(),
+        headers: headers.as_object().unwrap().clone().into(),
         ..Message::default()
     };
     circle.push("celery", message).await;

@@ -9,7 +9,7 @@
 
 use std::{borrow::Cow, fmt::Write as _};
 
-use serde::Deserialize as _;
+use serde::de::DeserializeOwned;
 
 use super::{DecodeError, MAX_DEPTH, Serializer};
 use crate::value::{
@@ -60,11 +60,16 @@ pub fn from_slice(bytes: &[u8]) -> Result<Value, DecodeError> {
 ///
 /// As [`from_slice`].
 pub fn from_str(text: &str) -> Result<Value, DecodeError> {
+    read(text)
+}
+
+/// Reads what a value of Python's `json.loads` would be read into, straight from the text.
+pub(crate) fn read<T: DeserializeOwned>(text: &str) -> Result<T, DecodeError> {
     let text = plain(text.strip_prefix('\u{feff}').unwrap_or(text))?;
     let mut reader = serde_json::Deserializer::from_str(&text);
     // The depth is checked already, against a limit of our own.
     reader.disable_recursion_limit();
-    Value::deserialize(&mut reader)
+    T::deserialize(&mut reader)
         .and_then(|value| reader.end().map(|()| value))
         .map_err(|error| DecodeError::malformed(Serializer::Json, error))
 }
@@ -104,19 +109,25 @@ pub(crate) fn write_map(out: &mut String, map: &Map) {
             _ => "NaN",
         }),
         Some(Tagged::Int(digits)) => out.push_str(digits),
-        _ => {
-            out.push('{');
-            for (index, (key, value)) in map.iter().enumerate() {
-                if index > 0 {
-                    out.push_str(", ");
-                }
-                write_str(out, key);
-                out.push_str(": ");
-                write_value(out, value);
-            }
-            out.push('}');
-        }
+        _ => write_object(out, map.iter().map(|(key, value)| (key.as_str(), value))),
     }
+}
+
+/// Writes an object that is none of kombu's tagged ones.
+pub(crate) fn write_object<'a>(
+    out: &mut String,
+    entries: impl Iterator<Item = (&'a str, &'a Value)>,
+) {
+    out.push('{');
+    for (index, (key, value)) in entries.enumerate() {
+        if index > 0 {
+            out.push_str(", ");
+        }
+        write_str(out, key);
+        out.push_str(": ");
+        write_value(out, value);
+    }
+    out.push('}');
 }
 
 /// Writes a string in quotes, in ASCII, as Python's `ensure_ascii` does.

@@ -8,7 +8,7 @@ use super::{
 };
 use crate::{
     codec::{AcceptContent, EncodeError, Serializer},
-    message::Message,
+    message::{Headers, Message},
     value::{Map, Value},
 };
 
@@ -30,10 +30,7 @@ impl Reply {
     /// [`EncodeError`] when the value cannot be serialized.
     pub fn to_message(&self, clock: u64, serializer: Serializer) -> Result<Message, EncodeError> {
         let body = Value::Object(Map::from_iter([(self.node.clone(), self.value.clone())]));
-        let headers = Map::from_iter([
-            ("ticket".to_owned(), json!(self.ticket)),
-            ("clock".to_owned(), json!(clock)),
-        ]);
+        let headers = Headers::from_iter([("ticket", json!(self.ticket)), ("clock", json!(clock))]);
         message(&body, headers, 1, serializer)
     }
 
@@ -51,7 +48,7 @@ impl Reply {
         let Some((node, value)) = body.into_iter().next() else {
             return Err(BadControlMessage::Malformed("no worker is named in it"));
         };
-        let ticket = message.headers.get("ticket").and_then(Value::as_str).map(str::to_owned);
+        let ticket = message.headers.text("ticket").map(str::to_owned);
         Ok(Self { node, value, ticket })
     }
 }

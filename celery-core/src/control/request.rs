@@ -5,7 +5,7 @@ use serde_json::json;
 use super::{BadControlMessage, Matcher};
 use crate::{
     codec::{self, AcceptContent, EncodeError, Serializer},
-    message::{Message, Properties},
+    message::{Headers, Message, Properties},
     value::{Map, Value},
 };
 
@@ -90,8 +90,7 @@ impl Request {
                 json!({ "exchange": reply_to.exchange, "routing_key": reply_to.routing_key });
         }
         let expires = if expires == 0.0 { json!(0) } else { json!(expires) };
-        let headers =
-            Map::from_iter([("clock".to_owned(), json!(clock)), ("expires".to_owned(), expires)]);
+        let headers = Headers::from_iter([("clock", json!(clock)), ("expires", expires)]);
         message(&body, headers, 2, serializer)
     }
 
@@ -159,7 +158,7 @@ impl Request {
 /// A message of remote control, as kombu makes them.
 pub(super) fn message(
     body: &Value,
-    headers: Map,
+    headers: Headers,
     delivery_mode: u8,
     serializer: Serializer,
 ) -> Result<Message, EncodeError> {
@@ -181,6 +180,6 @@ pub(super) fn message(
 pub(super) fn body(message: &Message, accept: &AcceptContent) -> Result<Value, BadControlMessage> {
     let content_type = message.content_type.as_deref();
     let encoding = message.content_encoding.as_deref();
-    let compression = message.headers.get("compression").and_then(Value::as_str);
+    let compression = message.headers.text("compression");
     Ok(codec::decode(&message.body, content_type, encoding, compression, accept)?)
 }

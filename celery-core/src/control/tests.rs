@@ -8,7 +8,7 @@ use crate::{
     broker::{BrokerError, Publication},
     codec::AcceptContent,
     envelope,
-    message::Message,
+    message::{Headers, Message},
     value::Value,
 };
 
@@ -74,7 +74,7 @@ fn a_request_that_wants_no_reply_says_so() {
 #[test]
 fn a_request_is_for_its_destination_then_its_pattern_then_everyone() {
     let check = |body: Value, node: &str, expected: bool| {
-        let message = request::message(&body, Map::new(), 2, Serializer::Json).unwrap();
+        let message = request::message(&body, Headers::default(), 2, Serializer::Json).unwrap();
         let request = Request::from_message(&message, &AcceptContent::default()).unwrap();
         assert_eq!(request.is_for(node), expected, "{body} and {node}");
     };
@@ -98,7 +98,7 @@ fn a_request_is_for_its_destination_then_its_pattern_then_everyone() {
 #[test]
 fn what_is_no_request_is_refused_with_the_reason() {
     let check = |body: Value, expected: &str| {
-        let message = request::message(&body, Map::new(), 2, Serializer::Json).unwrap();
+        let message = request::message(&body, Headers::default(), 2, Serializer::Json).unwrap();
         let error = Request::from_message(&message, &AcceptContent::default()).unwrap_err();
         assert_eq!(error.to_string(), format!("not a message of remote control: {expected}"));
     };

@@ -3,7 +3,7 @@
 //! This is done for every message that is consumed, so the body is decoded straight out of the text that came, and the
 //! rest is moved, not copied.
 
-use std::{borrow::Cow, fmt};
+use std::fmt;
 
 use base64::{
     Engine as _, alphabet,
@@ -12,14 +12,14 @@ use base64::{
 use bytes::Bytes;
 use serde::{
     Deserialize, Deserializer,
-    de::{Error as _, MapAccess, Visitor},
+    de::{Error as _, MapAccess, SeqAccess, Visitor},
 };
 
 use super::BodyEncoding;
 use crate::{
     codec::json,
-    message::{DeliveryInfo, Message, Properties},
-    value::{Map, Value},
+    message::{DeliveryInfo, Headers, Message, Properties},
+    value::{Text, Value},
 };
 
 const BASE64: GeneralPurpose = GeneralPurpose::new(
@@ -60,11 +60,6 @@ fn rounded(value: &Value) -> bool {
         Value::Null | Value::Bool(_) | Value::String(_) => false,
     }
 }
-
-/// Text that is borrowed where it has no escapes.
-#[derive(Deserialize)]
-#[serde(transparent)]
-struct Text<'a>(#[serde(borrow)] Cow<'a, str>);
 
 /// A message whose body is still encoded.
 #[derive(Default)]
@@ -127,7 +122,9 @@ impl<'de> Visitor<'de> for EnvelopeVisitor {
                 "body" => envelope.body = map.next_value()?,
                 "content-encoding" => message.content_encoding = map.next_value()?,
                 "content-type" => message.content_type = map.next_value()?,
-                "headers" => message.headers = map.next_value::<Option<Map>>()?.unwrap_or_default(),
+                "headers" => {
+                    message.headers = map.next_value::<Option<Headers>>()?.unwrap_or_default();
+                }
                 "properties" => {
                     let properties = map.next_value::<Option<Wired>>()?.unwrap_or_default();
                     (message.properties, envelope.encoding) =
@@ -166,6 +163,16 @@ impl<'de> Visitor<'de> for WiredVisitor {
         let mut wired = Wired::default();
         let properties = &mut wired.properties;
         while let Some(Text(key)) = map.next_key::<Text<'de>>()? {
+            if key == "delivery_info" {
+                properties.delivery_info = match map.next_value()? {
+                    Info::Absent => continue,
+                    Info::Is(info) => info,
+                    Info::IsNone => {
+                        return Err(A::Error::custom("its `delivery_info` is not an object"));
+                    }
+                };
+                continue;
+            }
             // Text is what nearly all of them are, and it is moved.
             let value: Value = map.next_value()?;
             let other = match (&*key, value) {
@@ -176,14 +183,6 @@ impl<'de> Visitor<'de> for WiredVisitor {
                 ("body_encoding", Value::Null) => continue,
                 ("body_encoding", _) => {
                     return Err(A::Error::custom("its `body_encoding` is not text"));
-                }
-                ("delivery_info", Value::Object(info)) => {
-                    properties.delivery_info = delivery_info(info);
-                    continue;
-                }
-                ("delivery_info", Value::Null) => continue,
-                ("delivery_info", _) => {
-                    return Err(A::Error::custom("its `delivery_info` is not an object"));
                 }
                 ("delivery_tag", Value::String(tag)) => {
                     properties.delivery_tag = tag;
@@ -229,21 +228,73 @@ fn property(properties: &mut Properties, key: &str, value: Value) -> Option<Valu
     None
 }
 
-fn delivery_info(map: Map) -> DeliveryInfo {
-    let mut info = DeliveryInfo::default();
-    for (key, value) in map {
-        match (&*key, value) {
-            ("exchange", Value::String(name)) => info.exchange = name,
-            ("routing_key", Value::String(key)) => info.routing_key = key,
-            ("redelivered", Value::Bool(redelivered)) => info.redelivered = redelivered,
-            ("delivery_count", Value::Number(count)) => {
-                let count = count.as_u64().unwrap_or_default();
-                info.delivery_count = u32::try_from(count).unwrap_or(u32::MAX);
-            }
-            // Written anew in any case.
-            ("exchange" | "routing_key" | "redelivered" | "delivery_count", _) => {}
-            (_, value) => _ = info.extra.insert(key, value),
-        }
+/// What stands where delivery information should.
+enum Info {
+    Absent,
+    Is(DeliveryInfo),
+    IsNone,
+}
+
+impl<'de> Deserialize<'de> for Info {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(InfoVisitor)
     }
-    info
+}
+
+struct InfoVisitor;
+
+impl<'de> Visitor<'de> for InfoVisitor {
+    type Value = Info;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object")
+    }
+
+    fn visit_unit<E>(self) -> Result<Info, E> {
+        Ok(Info::Absent)
+    }
+
+    fn visit_bool<E>(self, _: bool) -> Result<Info, E> {
+        Ok(Info::IsNone)
+    }
+
+    fn visit_i64<E>(self, _: i64) -> Result<Info, E> {
+        Ok(Info::IsNone)
+    }
+
+    fn visit_u64<E>(self, _: u64) -> Result<Info, E> {
+        Ok(Info::IsNone)
+    }
+
+    fn visit_f64<E>(self, _: f64) -> Result<Info, E> {
+        Ok(Info::IsNone)
+    }
+
+    fn visit_str<E>(self, _: &str) -> Result<Info, E> {
+        Ok(Info::IsNone)
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Info, A::Error> {
+        while items.next_element::<Value>()?.is_some() {}
+        Ok(Info::IsNone)
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Info, A::Error> {
+        let mut info = DeliveryInfo::default();
+        while let Some(Text(key)) = map.next_key::<Text<'de>>()? {
+            match (&*key, map.next_value()?) {
+                ("exchange", Value::String(name)) => info.exchange = name,
+                ("routing_key", Value::String(key)) => info.routing_key = key,
+                ("redelivered", Value::Bool(redelivered)) => info.redelivered = redelivered,
+                ("delivery_count", Value::Number(count)) => {
+                    let count = count.as_u64().unwrap_or_default();
+                    info.delivery_count = u32::try_from(count).unwrap_or(u32::MAX);
+                }
+                // Written anew in any case.
+                ("exchange" | "routing_key" | "redelivered" | "delivery_count", _) => {}
+                (_, value) => _ = info.extra.insert(key.into_owned(), value),
+            }
+        }
+        Ok(Info::Is(info))
+    }
 }

@@ -35,7 +35,7 @@ pub(super) fn envelope(message: &Message, mark: Postmark<'_>, encoding: BodyEnco
     object.key("headers");
     match &message.written_headers {
         Some(text) => object.out.push_str(text),
-        None => json::write_map(&mut object.out, &message.headers),
+        None => json::write_object(&mut object.out, message.headers.iter()),
     }
     object.object("properties", |out| {
         properties(

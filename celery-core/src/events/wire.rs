@@ -10,8 +10,8 @@ use crate::{
     codec::{Serializer, json},
     config::EventConfig,
     error::Error,
-    message::{Message, Properties},
-    value::{Map, Value, number},
+    message::{Headers, Message, Properties},
+    value::{Value, number},
 };
 
 /// Who sends, and how.
@@ -95,12 +95,12 @@ impl<'a> Sender<'a> {
                 other.encode(&value)?
             }
         };
-        let hostname = ("hostname".to_owned(), Value::from(self.hostname));
+        let hostname = ("hostname", Value::from(self.hostname));
         let message = Message {
             body,
             content_type: Some(serializer.content_type().to_owned()),
             content_encoding: Some(serializer.content_encoding().to_owned()),
-            headers: Map::from_iter([hostname]),
+            headers: Headers::from_iter([hostname]),
             properties: Properties {
                 delivery_mode: Some(1),
                 priority: Some(0),

@@ -5,7 +5,7 @@ use bytes::Bytes;
 use super::{Embed, TaskHeaders, TaskMessage};
 use crate::{
     codec::{Compression, EncodeError, MAX_DEPTH, Serializer, deeper_than, json},
-    message::{Message, Properties},
+    message::{Headers, Message, Properties},
     value::{Map, Value},
 };
 
@@ -57,7 +57,7 @@ impl TaskMessage {
         }
         let body = self.body(serializer)?;
         let headers = self.headers_in_json();
-        let mut message = self.around(body, serializer, None, |_| Map::new());
+        let mut message = self.around(body, serializer, None, |_| Headers::default());
         message.written_headers = Some(headers.into());
         Ok(message)
     }
@@ -169,7 +169,7 @@ impl TaskMessage {
         mut body: Bytes,
         serializer: Serializer,
         compression: Option<Compression>,
-        headers: impl FnOnce(Self) -> Map,
+        headers: impl FnOnce(Self) -> Headers,
     ) -> Message {
         let properties = Properties {
             correlation_id: Some(self.correlation_id.take().unwrap_or_else(|| self.id.clone())),
@@ -184,7 +184,7 @@ impl TaskMessage {
         let mut headers = headers(self);
         if let Some(compression) = compression {
             body = compression.compress(&body).into();
-            headers.insert("compression".to_owned(), compression.mime().into());
+            headers.insert("compression", compression.mime().into());
         }
         Message {
             body,
@@ -217,7 +217,7 @@ impl Written {
     }
 }
 
-fn headers(message: TaskMessage) -> Map {
+fn headers(message: TaskMessage) -> Headers {
     let TaskMessage { id, task, headers, extra_headers, .. } = message;
     let TaskHeaders {
         lang,
@@ -238,8 +238,8 @@ fn headers(message: TaskMessage) -> Map {
         stamped_headers,
         stamps,
     } = headers;
-    let mut map = Map::with_capacity(19 + extra_headers.len() + 1);
-    let mut put = |key: &str, value: Value| map.insert(key.to_owned(), value);
+    let mut headers = Headers::with_capacity(19 + extra_headers.len() + 1);
+    let mut put = |key, value: Value| headers.push(key, value);
     put("lang", lang.unwrap_or_else(|| "py".to_owned()).into());
     put("task", task.into());
     put("id", id.as_str().into());
@@ -261,9 +261,9 @@ fn headers(message: TaskMessage) -> Map {
     put("stamps", Value::Object(stamps));
     // As in Celery, one that is named like a standard header replaces it.
     for (key, value) in extra_headers {
-        map.insert(key, value);
+        headers.insert(key, value);
     }
-    map
+    headers
 }
 
 fn embed(embed: &Embed) -> Map {

@@ -6,6 +6,7 @@ use serde_json::Number;
 use super::{Embed, TaskHeaders};
 use crate::{
     date,
+    message::Headers,
     value::{Map, Value},
 };
 
@@ -20,8 +21,13 @@ pub(super) struct Fields {
 }
 
 impl Fields {
-    /// Takes one field. A later one of the same name stands.
-    pub(super) fn take(&mut self, key: &str, value: &Value) -> Result<(), String> {
+    /// Takes all headers.
+    pub(super) fn take_all(&mut self, headers: &mut Headers) -> Result<(), String> {
+        headers.iter_mut().try_for_each(|(key, value)| self.take(key, value))
+    }
+
+    /// Takes one field, moving what is in it. A later one of the same name stands.
+    pub(super) fn take(&mut self, key: &str, value: &mut Value) -> Result<(), String> {
         let headers = &mut self.headers;
         match key {
             "task" => self.task = text(key, value)?,
@@ -48,15 +54,15 @@ impl Fields {
                 }
             }
             "replaced_task_nesting" => headers.replaced_task_nesting = count(key, value)?,
-            "stamped_headers" => headers.stamped_headers = list(key, value)?.cloned(),
+            "stamped_headers" => headers.stamped_headers = list(key, value, "a list")?,
             "stamps" => {
                 headers.stamps = match value {
                     Value::Null => Map::new(),
-                    Value::Object(stamps) => stamps.clone(),
+                    Value::Object(stamps) => std::mem::take(stamps),
                     other => return Err(wrong(key, other, "an object")),
                 }
             }
-            _ => _ = self.extra.insert(key.to_owned(), value.clone()),
+            _ => _ = self.extra.insert(key.to_owned(), value.take()),
         }
         Ok(())
     }
@@ -64,19 +70,20 @@ impl Fields {
 
 impl Embed {
     /// Takes one field, moving what is in it.
-    pub(super) fn take(&mut self, key: String, value: Value) -> Result<(), String> {
-        match &*key {
-            "callbacks" => self.callbacks = owned_list(&key, value)?,
-            "errbacks" => self.errbacks = owned_list(&key, value)?,
-            "chain" => self.chain = owned_list(&key, value)?,
+    pub(super) fn take(&mut self, key: &str, mut value: Value) -> Result<(), String> {
+        let mut signatures = |key| list(key, &mut value, "a list of signatures");
+        match key {
+            "callbacks" => self.callbacks = signatures(key)?,
+            "errbacks" => self.errbacks = signatures(key)?,
+            "chain" => self.chain = signatures(key)?,
             "chord" => {
                 self.chord = match value {
                     Value::Null => None,
                     Value::Object(_) => Some(value),
-                    other => return Err(wrong(&key, &other, "a signature")),
+                    other => return Err(wrong(key, &other, "a signature")),
                 }
             }
-            _ => _ = self.extra.insert(key, value),
+            _ => _ = self.extra.insert(key.to_owned(), value),
         }
         Ok(())
     }
@@ -99,15 +106,15 @@ fn kind(value: &Value) -> &'static str {
     }
 }
 
-pub(super) fn text(key: &str, value: &Value) -> Result<Option<String>, String> {
+pub(super) fn text(key: &str, value: &mut Value) -> Result<Option<String>, String> {
     match value {
         Value::Null => Ok(None),
-        Value::String(text) => Ok(Some(text.clone())),
+        Value::String(text) => Ok(Some(std::mem::take(text))),
         other => Err(wrong(key, other, "text")),
     }
 }
 
-fn date(key: &str, value: &Value) -> Result<Option<String>, String> {
+fn date(key: &str, value: &mut Value) -> Result<Option<String>, String> {
     let Some(text) = text(key, value)? else { return Ok(None) };
     match date::parse(&text, &TimeZone::UTC) {
         Ok(_) => Ok(Some(text)),
@@ -153,18 +160,10 @@ fn limits(value: &Value) -> Result<(Option<Number>, Option<Number>), String> {
     }
 }
 
-fn list<'a>(key: &str, value: &'a Value) -> Result<Option<&'a Vec<Value>>, String> {
+fn list(key: &str, value: &mut Value, of: &str) -> Result<Option<Vec<Value>>, String> {
     match value {
         Value::Null => Ok(None),
-        Value::Array(items) => Ok(Some(items)),
-        other => Err(wrong(key, other, "a list")),
-    }
-}
-
-fn owned_list(key: &str, value: Value) -> Result<Option<Vec<Value>>, String> {
-    match value {
-        Value::Null => Ok(None),
-        Value::Array(items) => Ok(Some(items)),
-        other => Err(wrong(key, &other, "a list of signatures")),
+        Value::Array(items) => Ok(Some(std::mem::take(items))),
+        other => Err(wrong(key, other, of)),
     }
 }

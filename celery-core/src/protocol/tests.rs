@@ -10,7 +10,7 @@ fn message(headers: Value, body: Value) -> Message {
     Message {
         body: Serializer::Json.encode(&body).unwrap(),
         content_type: Some("application/json".to_owned()),
-        headers,
+        headers: headers.into(),
         ..Message::default()
     }
 }
@@ -153,7 +153,7 @@ fn a_task_message_says_what_celery_says_by_default() {
         r#"[[], {}, {"callbacks": null, "errbacks": null, "chain": null, "chord": null}]"#
     );
     assert_eq!(
-        Value::Object(written.headers).to_string(),
+        Value::Object(written.headers.into()).to_string(),
         concat!(
             r#"{"lang":"py","task":"t","id":"i","shadow":null,"eta":null,"expires":null,"group":null,"#,
             r#""group_index":null,"retries":0,"timelimit":[null,null],"root_id":"i","parent_id":null,"argsrepr":null,"#,

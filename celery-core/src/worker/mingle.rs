@@ -2,16 +2,26 @@
 
 use super::node::Node;
 use crate::{
-    control::{Hello, revoked::Kind},
+    control::{Hello, exchange, revoked::Kind},
+    error::Error,
     value::{Value, from_value},
 };
 
-/// Asks whoever is there, for a second, and takes in what they know. Nobody answering is fine, and so is a broker that is
-/// away: then there is nobody to ask, and the consumer is the one to wait for it.
+/// Asks whoever listens, and takes in what they know: until all have answered, or for a second, since one that was killed
+/// seems to listen for a while. A broker that is away is fine: then there is nobody to ask, and the consumer is the one to
+/// wait for it.
 pub(super) async fn sync(node: &Node) {
     tracing::info!(target: "celery::worker", "mingle: searching for neighbors");
-    let hello = node.app.control().inspect().hello(&node.hostname, &node.revoked.all());
-    let replies = match hello.replies().await {
+    let ask = async {
+        let requests = exchange(&node.app.config().control);
+        let listening = node.app.broker().await?.bound(&requests.name).await?.len();
+        if listening == 0 {
+            return Ok::<_, Error>(Vec::new());
+        }
+        let hello = node.app.control().inspect().hello(&node.hostname, &node.revoked.all());
+        hello.limit(listening).replies().await
+    };
+    let replies = match ask.await {
         Ok(replies) => replies,
         Err(error) => {
             tracing::debug!(

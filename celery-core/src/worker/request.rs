@@ -88,7 +88,7 @@ pub(super) fn receive(node: &Arc<Node>, mut delivery: Delivery) -> Received {
             return Received::Refused(settled(delivery, how));
         }
     };
-    let mut message = match TaskMessage::decode(&message, node.app.accept_content()) {
+    let mut message = match TaskMessage::from_message(message, node.app.accept_content()) {
         Ok(message) => message,
         Err(error) => return Received::Refused(Box::pin(refuse(node, delivery, error))),
     };

@@ -294,7 +294,7 @@ proptest! {
     #[test]
     fn no_type_of_a_header_makes_a_reader_panic(which: prop::sample::Index, header: prop::sample::Index, value in value()) {
         let mut message = envelope::from_json(which.get(&GOOD[..]).as_bytes()).unwrap();
-        let names: Vec<String> = message.headers.keys().cloned().chain(["task".to_owned()]).collect();
+        let names: Vec<String> = message.headers.keys().map(str::to_owned).chain(["task".to_owned()]).collect();
         message.headers.insert(header.get(&names).clone(), value);
         read_task(&message);
     }

@@ -99,7 +99,7 @@ pub async fn what_waits_for_its_eta_is_listed(broker: Arc<dyn Broker>) {
     for (number, due) in dues.iter().enumerate() {
         let mut message = message(&format!("{number}"));
         let eta = date::format(*due, &TimeZone::UTC);
-        message.headers.insert("eta".to_owned(), eta.into());
+        message.headers.insert("eta", eta.into());
         publish_all(&broker, &[to_queue("letters", message)]).await;
     }
     publish(&broker, "letters", "held").await;

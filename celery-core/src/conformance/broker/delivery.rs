@@ -114,7 +114,7 @@ pub async fn every_field_of_a_message_survives(broker: Arc<dyn Broker>) {
         body: Bytes::from_static(br#"[[1, "\u00e9"], {}, {"chain": null}]"#),
         content_type: Some("application/json".to_owned()),
         content_encoding: Some("utf-8".to_owned()),
-        headers: object(headers),
+        headers: object(headers).into(),
         properties: Properties {
             correlation_id: Some("the correlation".to_owned()),
             reply_to: Some("the answers".to_owned()),

@@ -84,7 +84,7 @@ async fn waiting(panel: &Panel) -> Result<Vec<(Timestamp, TaskMessage)>, Error> 
     let waiting = app.broker().await?.scheduled(&queues, MOST_SCHEDULED).await?;
     let read = |Scheduled { due, message, .. }: Scheduled| {
         // One that cannot be read is told of when it is due.
-        TaskMessage::decode(&message, app.accept_content()).ok().map(|message| (due, message))
+        TaskMessage::from_message(message, app.accept_content()).ok().map(|message| (due, message))
     };
     Ok(waiting.into_iter().filter_map(read).collect())
 }
