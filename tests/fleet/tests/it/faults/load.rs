@@ -13,8 +13,12 @@ use tokio::{
 
 use crate::harness::command;
 
-/// What keys begin with that hold no message which anybody is to run: results, the quarantine, and what tests tell each other.
-const OF_NO_MESSAGES: [&str; 4] = ["celery-task-meta-", "celery-quarantine.", "entered:", "gate:"];
+/// Whether nobody is to run what is in the key: results, the quarantine, what tests tell each other, and answers to a worker
+/// that was killed before it read them.
+fn holds_no_message(key: &str) -> bool {
+    const BEGINS: [&str; 4] = ["celery-task-meta-", "celery-quarantine.", "entered:", "gate:"];
+    BEGINS.iter().any(|kind| key.starts_with(kind)) || key.ends_with(".reply.celery.pidbox")
+}
 
 /// How many tasks are published side by side.
 const AT_ONCE: usize = 64;
@@ -144,7 +148,7 @@ impl Books {
         for key in keys {
             let length = match key.strip_prefix(&self.prefix) {
                 Some("unacked") => cmd("HLEN").arg(&key).to_owned(),
-                Some(name) if OF_NO_MESSAGES.iter().any(|kind| name.starts_with(kind)) => continue,
+                Some(name) if holds_no_message(name) => continue,
                 _ => cmd("LLEN").arg(&key).to_owned(),
             };
             // What is no list has no messages.
