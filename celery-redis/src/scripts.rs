@@ -6,8 +6,8 @@
 use std::sync::{LazyLock, OnceLock};
 
 use deadpool_redis::redis::{
-    Cmd, FromRedisValue, Pipeline, RedisError, RedisResult, Script, aio::MultiplexedConnection,
-    cmd, pipe,
+    Cmd, FromRedisValue, Pipeline, RedisError, RedisResult, Script, ToRedisArgs,
+    aio::MultiplexedConnection, cmd, pipe,
 };
 
 /// A script, and the commands that run it.
@@ -18,8 +18,10 @@ pub(crate) struct Lua {
 }
 
 /// Those that are run so often that the server is to know them.
-static KNOWN: [&Lua; 9] = [&FETCH, &TAKE, &SETTLE, &ACK, &MOVE, &ADOPT, &BEGIN, &RENEW, &RESCUE];
+static KNOWN: [&Lua; 10] =
+    [&FETCH, &TAKE, &SETTLE, &ACK, &MOVE, &ADOPT, &BEGIN, &RENEW, &RESCUE, &PUSH];
 
+pub(crate) static PUSH: Lua = Lua::new(include_str!("scripts/push.lua"));
 pub(crate) static FETCH: Lua = Lua::new(include_str!("scripts/fetch.lua"));
 pub(crate) static TAKE: Lua = Lua::new(include_str!("scripts/take.lua"));
 pub(crate) static SETTLE: Lua = Lua::new(include_str!("scripts/settle.lua"));
@@ -65,7 +67,7 @@ impl Lua {
 
     /// A command that runs the script by its name. The server may not know it: send it with [`run`], and only where it
     /// may be repeated with all that is sent with it.
-    pub(crate) fn call(&self, keys: &[String]) -> Cmd {
+    pub(crate) fn call<K: ToRedisArgs>(&self, keys: &[K]) -> Cmd {
         let mut command = cmd("EVALSHA");
         command.arg(self.hash()).arg(keys.len()).arg(keys);
         command

@@ -93,3 +93,14 @@ fn the_solo_pool_runs_one_task_at_a_time_whatever_the_concurrency() {
     let options = WorkerOptions { concurrency: Some(4), ..WorkerOptions::default() };
     assert_eq!(Worker::new(&circle.app, options).unwrap().concurrency(), 1);
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_task_that_blocks_its_thread_keeps_those_behind_it_from_nothing() {
+    let circle = Circle::new();
+    let blocks = circle.call(HoldTheThread::s()).await;
+    let behind = circle.call(LetGo::s()).await;
+    let worker = circle.worker_with(options(2, 4));
+    behind.get().await.expect("it runs on the other thread");
+    assert!(blocks.get().await.expect("it ends"), "the task behind it came too late");
+    worker.stop().await;
+}

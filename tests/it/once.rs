@@ -27,7 +27,7 @@ async fn a_call_whose_answer_was_lost_is_not_sent_twice() {
     let (circle, proxy) = through_a_proxy().await;
     circle.call(Add::s(1, 1)).await;
     for lost in 1..=3 {
-        proxy.swallow("EXEC", 1);
+        proxy.swallow("EVALSHA", 1);
         circle.call(Add::s(1, 1)).await;
         proxy.swallowed(lost).await;
         assert_eq!(circle.waiting("celery").await, 1 + lost);

@@ -1,6 +1,10 @@
 //! The tasks of the whole-circle tests.
 
-use std::fmt;
+use std::{
+    fmt,
+    sync::{Condvar, Mutex},
+    time::Duration,
+};
 
 use celery::prelude::*;
 
@@ -322,3 +326,19 @@ pub(super) async fn asks(
     }
     .into())
 }
+
+/// Keeps its thread to itself until [`LetGo`] runs.
+#[shared_task]
+pub(super) async fn hold_the_thread() -> bool {
+    let held = GATE.0.lock().expect("no test panics with it");
+    let wait = GATE.1.wait_timeout_while(held, Duration::from_secs(20), |open| !*open);
+    *wait.expect("no test panics with it").0
+}
+
+#[shared_task]
+pub(super) async fn let_go() {
+    *GATE.0.lock().expect("no test panics with it") = true;
+    GATE.1.notify_all();
+}
+
+static GATE: (Mutex<bool>, Condvar) = (Mutex::new(false), Condvar::new());

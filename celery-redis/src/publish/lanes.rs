@@ -1,6 +1,6 @@
 //! How it is found out what became of a pipeline whose answer was lost.
 //!
-//! A pipeline that pushes is a transaction, in which the number of the pipeline is written too: each lane has one pipeline under
+//! A pipeline that pushes is a transaction, or a script where it pushes one message alone, in which the number of the pipeline is written too: each lane has one pipeline under
 //! way at a time, and a key of its own for the number of the last. Where the answer is lost the lane is given up, and its key
 //! tells whoever publishes the same messages again whether they were pushed.
 
@@ -13,7 +13,7 @@ use celery_core::{broker::Publication, ids};
 use deadpool_redis::redis::{Cmd, cmd};
 use uuid::Uuid;
 
-use crate::keys::Keys;
+use crate::{keys::Keys, scripts::PUSH};
 
 /// For how many seconds the number of a lane's last pipeline is kept.
 const KEPT: u64 = 3600;
@@ -80,6 +80,13 @@ impl Lanes {
 }
 
 impl Mark {
+    /// Pushes the message onto the list and writes the number, in one command.
+    pub(super) fn push(&self, list: &str, item: &[u8]) -> Cmd {
+        let mut command = PUSH.call(&[list, &self.key]);
+        command.arg(self.number).arg(KEPT).arg(item);
+        command
+    }
+
     /// Writes the number, for the transaction.
     pub(super) fn write(&self) -> Cmd {
         cmd("SET").arg(&self.key).arg(self.number).arg("EX").arg(KEPT).to_owned()

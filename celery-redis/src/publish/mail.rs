@@ -89,6 +89,14 @@ impl Mail {
         lists.chain(self.told.iter().map(|(channel, _)| channel)).any(|it| it == target)
     }
 
+    /// The list and the message, when that is all of it.
+    pub(super) fn single(&self) -> Option<(&str, &[u8])> {
+        match (&self.pushes[..], self.messages, self.expiries.is_empty()) {
+            ([Push { list, items }], 1, true) => Some((list, items.first()?)),
+            _ => None,
+        }
+    }
+
     /// Where the list has its place so far; most often it is the last.
     fn place(&self, list: &str) -> Option<usize> {
         self.pushes.iter().rposition(|push| push.list == list)

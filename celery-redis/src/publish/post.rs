@@ -6,7 +6,7 @@ use super::{
     lanes::Mark,
     mail::{Mail, commands},
 };
-use crate::{connection::Link, error::Fault, gather::Question};
+use crate::{connection::Link, error::Fault, gather::Question, scripts};
 
 impl Question for Mail {
     type Answer = ();
@@ -18,6 +18,11 @@ impl Question for Mail {
     }
 
     async fn ask(link: &Link, mails: &[&Self]) -> Vec<Result<(), Fault>> {
+        if let [mail] = mails
+            && let Some((list, item)) = mail.single()
+        {
+            return vec![push(link, mail, list, item).await];
+        }
         let commands = commands(mails.iter().copied());
         let lanes = mails.first().map(|mail| mail.lanes());
         let faults = match lanes.filter(|_| mails.iter().any(|mail| mail.has_pushes())) {
@@ -41,6 +46,23 @@ impl Question for Mail {
         };
         mails.iter().map(of).collect()
     }
+}
+
+/// Pushes a message that goes alone, as most do. It is one command and one answer; a transaction is four.
+async fn push(link: &Link, mail: &Mail, list: &str, item: &[u8]) -> Result<(), Fault> {
+    let mark = mail.lanes().take();
+    mail.goes_with(&mark);
+    let mut pipeline = Pipeline::with_capacity(1);
+    pipeline.add_command(mark.push(list, item));
+    let pushed = async {
+        let mut connection = link.shared().await?;
+        link.seen(scripts::run::<Vec<Value>>(&mut connection, &pipeline).await)
+    };
+    let pushed = pushed.await.map(drop);
+    if !pushed.as_ref().is_err_and(Fault::is_connection) {
+        mail.lanes().give_back(mark);
+    }
+    pushed
 }
 
 /// Asks for each, whatever becomes of the others: what went wrong, and where. With a mark all is one transaction.

@@ -76,6 +76,9 @@ async fn python_runs_what_a_killed_rust_worker_held() {
     let mut ours = worker_of(this_test, &space);
     let result = FleetHeld::s("gate".to_owned()).with_app(&app).apply_async().await.unwrap();
     assert_eq!(space.entered("gate").await, "rust");
+    // What is held for longer than a moment is where Python finds it.
+    let in_kombus_books = async { while space.redis::<u64>("HLEN", &["{}unacked"]).await == 0 {} };
+    tokio::time::timeout(LIMIT, in_kombus_books).await.expect("the worker holds it for a while");
     ours.kill().await.unwrap();
 
     let theirs = PythonWorker::start(&space, &["-P", "solo", "-Q", "shared"]).await;

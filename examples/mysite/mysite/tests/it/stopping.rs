@@ -83,7 +83,7 @@ fn what_a_killed_worker_was_running_is_run_by_another() {
     assert_eq!(site.waiting("celery"), [""; 0]);
 
     let mut other = site.worker(&["-n", "other@here"]);
-    other.wait_for("putting back 4 messages of a worker that died");
+    other.wait_for("putting back what a worker left that died");
     assert_eq!(site.result(&ids[0]), "2");
     assert_eq!(site.result(&ids[3]), "4");
 }
