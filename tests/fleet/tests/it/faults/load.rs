@@ -20,6 +20,9 @@ fn holds_no_message(key: &str) -> bool {
     BEGINS.iter().any(|kind| key.starts_with(kind)) || key.ends_with(".reply.celery.pidbox")
 }
 
+/// How often in a row nothing is to be found before it is believed that there is nothing.
+const LOOKS: u32 = 50;
+
 /// How many tasks are published side by side.
 const AT_ONCE: usize = 64;
 
@@ -166,11 +169,13 @@ impl Books {
     /// When they become no fewer.
     pub(crate) async fn emptied(&mut self) {
         let mut looks = interval(Duration::from_millis(20));
-        let (mut fewest, mut since) = (u64::MAX, Instant::now());
+        let (mut fewest, mut since, mut empty) = (u64::MAX, Instant::now(), 0);
         loop {
             let messages = self.messages().await;
             let count = messages.values().sum();
-            if count == 0 {
+            // What changes hands between the parts of a look is in neither.
+            empty = if count == 0 { empty + 1 } else { 0 };
+            if empty == LOOKS {
                 return;
             }
             if count < fewest {
