@@ -75,12 +75,7 @@ impl Entry {
 /// Empty for an item that is no envelope: its entry stays as it is.
 pub(crate) fn deferred(item: &[u8], queue: &str, priority: i64) -> Vec<u8> {
     let Some(marked) = changed(item, mark) else { return Vec::new() };
-    let mut entry = Vec::with_capacity(marked.len() + queue.len() + 32);
-    entry.push(b'[');
-    entry.extend_from_slice(&marked);
-    entry.extend_from_slice(b", \"\", ");
-    entry.extend_from_slice(&json::to_vec(&queue.into()));
-    entry.push(b']');
+    let mut entry = around(&marked, queue);
     let spaces = 1 + usize::try_from(priority.clamp(0, 9)).unwrap_or_default();
     entry.resize(entry.len() + spaces, b' ');
     entry
@@ -103,20 +98,23 @@ pub(crate) struct Booked {
 /// restores it, Python too, finds JSON.
 pub(crate) fn book(item: &Bytes, queue: &str) -> Booked {
     let (raw, message) = message(item);
-    let queue_json = json::to_vec(&Value::from(queue));
-    let around = |envelope: &[u8]| [b"[", envelope, b", \"\", ", &queue_json, b"]"].concat();
     match message {
         Ok(message) => Booked {
-            entry: around(item),
+            entry: around(item, queue),
             priority: message.properties.priority.unwrap_or(0),
             tag: message.properties.delivery_tag,
         },
         Err(_) => {
             let tag = format!("malformed-{}", Uuid::new_v4());
             let envelope = wrapped(&raw, &tag, queue);
-            Booked { entry: around(&json::to_vec(&envelope)), tag, priority: 0 }
+            Booked { entry: around(&json::to_vec(&envelope), queue), tag, priority: 0 }
         }
     }
+}
+
+/// kombu's entry of an envelope that came from the queue.
+fn around(envelope: &[u8], queue: &str) -> Vec<u8> {
+    [b"[", envelope, b", \"\", ", &json::to_vec(&Value::from(queue)), b"]"].concat()
 }
 
 /// An envelope around what is none, each byte of which is one character of its body.

@@ -8,9 +8,7 @@ use celery_core::{
     clock,
     date::unix_seconds,
 };
-use deadpool_redis::redis::{
-    FromRedisValue, Pipeline, RedisResult, Value, aio::MultiplexedConnection, pipe,
-};
+use deadpool_redis::redis::{FromRedisValue, RedisResult, Value, aio::MultiplexedConnection, pipe};
 use uuid::Uuid;
 
 use crate::{
@@ -85,12 +83,8 @@ impl Fetch {
             let expires = queue.expires.map_or(0, |time| time.as_millis());
             command.arg(&queue.name).arg(u64::try_from(expires).unwrap_or(u64::MAX));
         }
-        let mut pipeline = Pipeline::with_capacity(1);
-        pipeline.add_command(command);
-        let reply = scripts::run::<Vec<Value>>(&mut self.connection, &pipeline).await;
-        let reply = reply.map_err(|error| self.books.link.fault(&error))?;
-        let reply = reply.into_iter().next().unwrap_or(Value::Nil);
-        let parts = parts(reply).map_err(|error| self.books.link.fault(&error))?;
+        let reply = scripts::run(&mut self.connection, &command).await.and_then(parts);
+        let parts = reply.map_err(|error| self.books.link.fault(&error))?;
         Ok(Batch(self.deliveries(parts, numbers)))
     }
 
@@ -143,13 +137,11 @@ impl Fetch {
         for queue in queues {
             command.arg(&queue.name);
         }
-        let mut pipeline = Pipeline::with_capacity(1);
-        pipeline.add_command(command);
         // Until the tags are in our own books, nobody may take them for lost.
         let _under_way = self.books.fetching.read().await;
-        let reply: RedisResult<Vec<Vec<(usize, String, Bytes)>>> =
-            scripts::run(&mut self.connection, &pipeline).await;
-        let items = reply.map_err(|error| self.books.link.fault(&error))?.into_iter().flatten();
+        let reply: RedisResult<Vec<(usize, String, Bytes)>> =
+            scripts::run(&mut self.connection, &command).await;
+        let items = reply.map_err(|error| self.books.link.fault(&error))?.into_iter();
         let mut batches: HashMap<usize, Arc<Fetched>> = HashMap::new();
         let deliveries = items.filter_map(|(number, tag, item)| {
             let queue = queues.get(number)?;

@@ -6,8 +6,8 @@
 use std::sync::{LazyLock, OnceLock};
 
 use deadpool_redis::redis::{
-    Cmd, FromRedisValue, Pipeline, RedisError, RedisResult, Script, ToRedisArgs,
-    aio::MultiplexedConnection, cmd, pipe,
+    Cmd, FromRedisValue, RedisError, RedisResult, Script, ToRedisArgs, aio::MultiplexedConnection,
+    cmd, pipe,
 };
 
 /// A script, and the commands that run it.
@@ -86,15 +86,15 @@ impl Lua {
     }
 }
 
-/// Sends commands together, and once more when the server did not know a script among them.
+/// Runs a script that was [called](Lua::call) by its name, and once more when the server did not know it.
 pub(crate) async fn run<T: FromRedisValue>(
     connection: &mut MultiplexedConnection,
-    commands: &Pipeline,
+    call: &Cmd,
 ) -> RedisResult<T> {
-    match commands.query_async(connection).await {
+    match call.query_async(connection).await {
         Err(error) if is_unknown(&error) => {
             load(connection).await?;
-            commands.query_async(connection).await
+            call.query_async(connection).await
         }
         outcome => outcome,
     }

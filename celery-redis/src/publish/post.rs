@@ -52,13 +52,11 @@ impl Question for Mail {
 async fn push(link: &Link, mail: &Mail, list: &str, item: &[u8]) -> Result<(), Fault> {
     let mark = mail.lanes().take();
     mail.goes_with(&mark);
-    let mut pipeline = Pipeline::with_capacity(1);
-    pipeline.add_command(mark.push(list, item));
     let pushed = async {
         let mut connection = link.shared().await?;
-        link.seen(scripts::run::<Vec<Value>>(&mut connection, &pipeline).await)
+        link.seen(scripts::run::<()>(&mut connection, &mark.push(list, item)).await)
     };
-    let pushed = pushed.await.map(drop);
+    let pushed = pushed.await;
     if !pushed.as_ref().is_err_and(Fault::is_connection) {
         mail.lanes().give_back(mark);
     }

@@ -43,6 +43,13 @@ impl Fleet {
         tokio::spawn(async move { got(&result).await })
     }
 
+    /// Shows that who began to wait for `later` gets it, and that all else goes on too.
+    async fn goes_on(&self, waiting: tokio::task::JoinHandle<Value>) {
+        self.sends("later").await;
+        assert_eq!(waiting.await.expect("it waits"), json!(23));
+        self.is_whole().await;
+    }
+
     /// Sends the task that somebody waits for, as often as it takes.
     async fn sends(&self, id: &str) {
         let sending = async {

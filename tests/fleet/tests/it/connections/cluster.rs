@@ -55,9 +55,7 @@ async fn a_replica_that_takes_over_in_a_cluster_is_found_without_the_node_of_the
         info.contains("role:master")
     })
     .await;
-    fleet.sends("later").await;
-    assert_eq!(waiting.await.expect("it waits"), json!(23));
-    fleet.is_whole().await;
+    fleet.goes_on(waiting).await;
     assert!(fleet.worker.stop().await.success());
 }
 

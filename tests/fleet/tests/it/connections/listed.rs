@@ -1,7 +1,6 @@
 //! Several URLs: the next one is tried when one cannot be reached, at the first connection and later.
 
 use peers::{Server, Space, until};
-use serde_json::json;
 
 use super::Fleet;
 
@@ -21,9 +20,7 @@ async fn the_second_server_is_used_when_the_first_is_not_there_and_the_first_aga
     let waiting = fleet.awaits("later");
     one.resume().await;
     two.kill();
-    fleet.sends("later").await;
-    assert_eq!(waiting.await.expect("it waits"), json!(23));
-    fleet.is_whole().await;
+    fleet.goes_on(waiting).await;
     // The queue and what remote control listens to are bound there, too.
     for exchange in ["celery", "celery.pidbox"] {
         let key = format!("it:_kombu.binding.{exchange}");
@@ -45,8 +42,6 @@ async fn a_server_that_has_become_a_replica_is_left() {
     // Its connections stand, and it answers everything but writes.
     let port = two.port().to_string();
     let _: () = one.command(&["REPLICAOF", "127.0.0.1", &port]).await;
-    fleet.sends("later").await;
-    assert_eq!(waiting.await.expect("it waits"), json!(23));
-    fleet.is_whole().await;
+    fleet.goes_on(waiting).await;
     assert!(fleet.worker.stop().await.success());
 }

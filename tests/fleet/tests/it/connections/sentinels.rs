@@ -28,9 +28,7 @@ async fn the_master_that_sentinels_elect_is_followed_when_the_old_one_is_killed(
     there.servers[0].kill();
     let replica = there.servers[1].port();
     until("another master is elected", || async { there.master().await.port() == replica }).await;
-    fleet.sends("later").await;
-    assert_eq!(waiting.await.expect("it waits"), json!(23));
-    fleet.is_whole().await;
+    fleet.goes_on(waiting).await;
     assert!(fleet.worker.stop().await.success());
 }
 
@@ -51,9 +49,7 @@ async fn a_master_that_is_demoted_is_left_and_a_sentinel_that_is_gone_is_passed_
         info.is_ok_and(|info| info.contains("role:slave"))
     })
     .await;
-    fleet.sends("later").await;
-    assert_eq!(waiting.await.expect("it waits"), json!(23));
-    fleet.is_whole().await;
+    fleet.goes_on(waiting).await;
     assert!(fleet.worker.stop().await.success());
 }
 
