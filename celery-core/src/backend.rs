@@ -2,6 +2,14 @@
 //!
 //! The seam may change in any minor release until 1.0.
 
+mod groups;
+mod joins;
+
+pub use self::{
+    groups::Groups,
+    joins::{Callback, Counted, Joined, Joins, NewJoin, Part, Unfinished},
+};
+
 use std::{fmt, sync::Arc};
 
 use async_trait::async_trait;
@@ -32,6 +40,17 @@ pub trait Backend: fmt::Debug + Send + Sync + 'static {
 
     /// Deletes what is stored of the task.
     async fn forget(&self, task_id: &str) -> Result<(), BackendError>;
+
+    /// Where the results of groups are kept, if they are.
+    fn groups(&self) -> Option<&dyn Groups> {
+        None
+    }
+
+    /// Where the parts of chords are counted. A backend without it has its chords joined by a task that looks at the results
+    /// of the parts again and again.
+    fn joins(&self) -> Option<&dyn Joins> {
+        None
+    }
 
     /// Whether anything is kept at all; `false` only for the disabled backend.
     fn is_enabled(&self) -> bool {

@@ -4,10 +4,12 @@
 //! argument. [`Spec`] is what it holds: plain data, in the form that crosses the wire.
 
 mod call_options;
+mod kind;
 mod spec;
 
 pub use self::{
     call_options::CallOptions,
+    kind::{Chord, Kind},
     spec::{BadSignature, Spec},
 };
 

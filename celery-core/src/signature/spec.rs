@@ -4,7 +4,7 @@ use std::{borrow::Cow, fmt};
 
 use serde_json::json;
 
-use super::CallOptions;
+use super::{CallOptions, Kind};
 use crate::{
     arguments::{self, Parameter},
     options::Options,
@@ -24,8 +24,8 @@ pub struct Spec {
     pub kwargs: Map,
     /// The options of the call.
     pub options: CallOptions,
-    /// `chain`, `group`, `chord` or nothing.
-    pub subtask_type: Option<String>,
+    /// Whether it is one task, or a workflow of several.
+    pub kind: Kind,
     /// Whether results are put in front of the arguments.
     pub immutable: bool,
     /// The options of the task, where this program has it. They do not cross the wire.
@@ -42,7 +42,7 @@ impl Spec {
             args,
             kwargs,
             options: CallOptions::default(),
-            subtask_type: None,
+            kind: Kind::Task,
             immutable: false,
             task_options: None,
             task_parameters: None,
@@ -54,9 +54,9 @@ impl Spec {
         json!({
             "task": self.task,
             "args": self.args,
-            "kwargs": self.kwargs,
+            "kwargs": self.kind.with_members(&self.kwargs),
             "options": self.options.to_map(),
-            "subtask_type": self.subtask_type,
+            "subtask_type": self.kind.name(),
             "immutable": self.immutable,
         })
     }
@@ -89,7 +89,7 @@ impl Spec {
             Value::Null => {}
             _ => return Err(BadSignature::new("its `options` are not an object")),
         }
-        spec.subtask_type = take("subtask_type").as_str().map(str::to_owned);
+        spec.kind = Kind::take(take("subtask_type").as_str(), &mut spec.kwargs)?;
         spec.immutable = take("immutable").as_bool().unwrap_or(false);
         Ok(spec)
     }
@@ -156,7 +156,7 @@ impl fmt::Debug for Spec {
             .field("args", &args)
             .field("kwargs", &kwargs)
             .field("options", &self.options)
-            .field("subtask_type", &self.subtask_type)
+            .field("kind", &self.kind)
             .field("immutable", &self.immutable)
             .finish_non_exhaustive()
     }

@@ -12,7 +12,7 @@ use crate::{
     exception::Exception,
     ids,
     protocol::TaskMessage,
-    signature::Spec,
+    signature::{Kind, Spec},
     value::Value,
 };
 
@@ -179,10 +179,10 @@ fn read(context: &Context, values: &[Value]) -> Vec<Spec> {
     let mut specs = Vec::new();
     for value in values {
         match Spec::from_value(value.clone()) {
-            Ok(spec) if spec.subtask_type.is_none() => specs.push(spec),
+            Ok(spec) if matches!(spec.kind, Kind::Task) => specs.push(spec),
             Ok(spec) => tracing::error!(
                 id = context.id(),
-                kind = spec.subtask_type,
+                kind = spec.kind.name(),
                 "what follows the task is no single task, which this version does not send"
             ),
             Err(error) => {

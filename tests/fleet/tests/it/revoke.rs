@@ -32,6 +32,21 @@ async fn listen(app: &Celery, nodes: usize) {
     tokio::time::timeout(LIMIT, asking).await.expect("every worker listens");
 }
 
+/// Waits until a worker says that it runs the task: Python's marks one that it has only received as `revoked`.
+async fn runs_somewhere(app: &Celery, id: &str) {
+    let inspect = app.control().inspect();
+    let asking = async {
+        loop {
+            let answers = inspect.active().limit(1).timeout(LIMIT).answers().await;
+            let mut nodes = answers.expect("the broker answers").into_iter();
+            if nodes.any(|(_, tasks)| tasks.is_ok_and(|it| it.iter().any(|task| task.id == id))) {
+                return;
+            }
+        }
+    };
+    tokio::time::timeout(LIMIT, asking).await.expect("a worker runs it");
+}
+
 /// Ends the worker, and expects nothing to be left of what it was given.
 async fn nothing_is_left(space: &Space, worker: Process) {
     assert!(worker.stop().await.success());
@@ -225,6 +240,7 @@ async fn python_workers_hear_what_we_revoke() {
     let sent = app.send_task("proj.tasks.endless").send().await.expect("it is published");
     let runs: AsyncResult = sent.typed();
     theirs.says(&format!("Task proj.tasks.endless[{}] received", runs.id())).await;
+    runs_somewhere(&app, runs.id()).await;
     let waits = app.send_task("proj.tasks.add").args((1, 2)).send().await.expect("published");
     waits.revoke().await.expect("the broker takes it");
     is_revoked(&waits.typed(), "revoked").await;

@@ -1,0 +1,149 @@
+//! Joins: where the parts of a chord are counted, until its body can be sent.
+
+use std::fmt;
+
+use async_trait::async_trait;
+use serde::{Deserialize, Serialize};
+
+use super::BackendError;
+use crate::{
+    state::{State, TaskMeta},
+    tree::ResultTree,
+    value::Value,
+};
+
+/// Counts the parts of chords.
+///
+/// A join is known by the id of its header's group. Each of its parts is counted once, however often it is delivered, and when
+/// all are there one process gets to complete it: it sends the body, and says so with [`finish`](Self::finish). When it dies
+/// before that, any other gets the join from [`overdue`](Self::overdue) with all that is needed to do the same. So a body may
+/// be sent by two of them, and its sending MUST be one that is done once.
+///
+/// Joins expire as results do.
+#[async_trait]
+pub trait Joins: fmt::Debug + Send + Sync {
+    /// Makes a join known, before its first part is sent.
+    ///
+    /// # Errors
+    /// [`BackendError`] when it is not known whether it was kept. It may be repeated.
+    async fn begin(&self, join: &NewJoin) -> Result<(), BackendError>;
+
+    /// Expects one part more.
+    ///
+    /// # Errors
+    /// [`BackendError`] when it is not known whether that was noted. Repeated, it may count twice.
+    async fn expect_more(&self, group_id: &str) -> Result<(), BackendError>;
+
+    /// Stores the result of a part, where its task keeps it, and counts the part: both or neither. The join is returned where it
+    /// is complete, and the caller's to complete; nobody else gets it for some seconds then.
+    ///
+    /// # Errors
+    /// [`BackendError`] when it is not known whether it was counted. It may be repeated.
+    async fn count(&self, part: Part<'_>) -> Result<Option<Joined>, BackendError>;
+
+    /// Says that the body was sent, or has failed: the join is done, and what was counted of it is deleted. Returns false where
+    /// another process has completed it meanwhile.
+    ///
+    /// # Errors
+    /// [`BackendError`] when it is not known whether that was noted. It may be repeated.
+    async fn finish(&self, joined: &Joined) -> Result<bool, BackendError>;
+
+    /// Joins that have been complete for a while and are not finished, now the caller's to complete.
+    ///
+    /// # Errors
+    /// [`BackendError`] when the server cannot be asked.
+    async fn overdue(&self) -> Result<Vec<Joined>, BackendError>;
+
+    /// What is known of a join that is not finished.
+    ///
+    /// # Errors
+    /// [`BackendError`] when the server cannot be asked.
+    async fn look(&self, group_id: &str) -> Result<Option<Unfinished>, BackendError>;
+
+    /// The ids of the joins that are not finished, as far as they were begun by a process of this kind: those of Python's clients
+    /// are found by their ids alone.
+    ///
+    /// # Errors
+    /// [`BackendError`] when the server cannot be asked.
+    async fn unfinished(&self) -> Result<Vec<String>, BackendError>;
+}
+
+/// A join that is to be begun.
+#[derive(Clone, Debug, PartialEq)]
+pub struct NewJoin {
+    /// The id of the header's group.
+    pub group_id: String,
+    /// How many parts are counted.
+    pub size: u64,
+    /// The results of the header.
+    pub header: ResultTree,
+    /// Whether the header holds groups, whose results are then lists within the list that the body gets.
+    pub nests: bool,
+}
+
+/// A part that is done.
+#[derive(Clone, Copy, Debug)]
+pub struct Part<'a> {
+    /// The id of the header's group.
+    pub group_id: &'a str,
+    /// Its place there. A part without one comes last.
+    pub index: Option<i64>,
+    /// How it ended.
+    pub meta: &'a TaskMeta,
+    /// Whether its result is stored as well.
+    pub stores: bool,
+    /// What is to be sent when all parts are there.
+    pub callback: &'a Callback,
+}
+
+/// What follows a join, and what it inherits of the part that completed it.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Callback {
+    /// The signature of the body.
+    pub body: Value,
+    /// The root of the tree of tasks.
+    pub root_id: Option<String>,
+    /// The part that completed it.
+    pub parent_id: Option<String>,
+    /// The priority of that part.
+    pub priority: Option<i64>,
+}
+
+/// A join that is complete, and this process's to complete.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Joined {
+    /// The id of the header's group.
+    pub group_id: String,
+    /// By which the one is known who completes it.
+    pub token: String,
+    /// What each part ended with, in order.
+    pub parts: Vec<Counted>,
+    /// The header as it was saved, where it holds groups.
+    pub header: Option<ResultTree>,
+    /// What is to be sent.
+    pub callback: Callback,
+}
+
+/// What a part ended with.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Counted {
+    /// The id of its task.
+    pub task_id: String,
+    /// `SUCCESS`, `FAILURE` or `REVOKED`.
+    pub state: State,
+    /// The return value, or the exception in its stored form.
+    pub result: Value,
+}
+
+/// A join that is not finished.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Unfinished {
+    /// The id of the header's group.
+    pub group_id: String,
+    /// How many parts are to come in all.
+    pub size: u64,
+    /// Those that are counted.
+    pub counted: Vec<Counted>,
+    /// The results of the header, where they are known.
+    pub header: Option<ResultTree>,
+}
