@@ -7,7 +7,7 @@ mod joins;
 
 pub use self::{
     groups::Groups,
-    joins::{Callback, Counted, Joined, Joins, NewJoin, Part, Unfinished},
+    joins::{Callback, Counted, Joined, Joins, NewJoin, Part, Tally, Unfinished},
 };
 
 use std::{fmt, sync::Arc};

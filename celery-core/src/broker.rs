@@ -40,6 +40,10 @@ pub trait Broker: fmt::Debug + Send + Sync + 'static {
     /// every message is in the server's books. A message that is published again after the connection was lost is known
     /// by [`Message::once`], and a driver that can tell whether it is in the books does not publish it twice.
     ///
+    /// A message with [`Message::once_named`] is published, and its name noted, in one step, unless the name is noted already:
+    /// then nothing is done, and that is no error. This MUST hold among all processes, and in
+    /// [`Delivery::settle_and_publish`] too. What a batch has of such messages may be behind the others in their queue.
+    ///
     /// # Errors
     /// [`BrokerError::Unroutable`] when a named exchange has no queue for a routing key; messages before it
     /// in the batch may have been published.

@@ -8,12 +8,16 @@
 //! #     use celery_core::{backend::Backend, broker::Broker, config::Config, memory::{MemoryBackend, MemoryBroker}};
 //! #     pub async fn broker() -> Arc<dyn Broker> { Arc::new(MemoryBroker::named("")) }
 //! #     pub async fn backend() -> Arc<dyn Backend> { Arc::new(MemoryBackend::named("", &Config::default())) }
+//! #     pub async fn backend_for_joins() -> Arc<dyn Backend> { backend().await }
 //! # }
 //! mod broker {
 //!     celery_core::broker_conformance!(crate::server::broker().await);
 //! }
 //! mod backend {
 //!     celery_core::backend_conformance!(crate::server::backend().await);
+//! }
+//! mod joins {
+//!     celery_core::joins_conformance!(crate::server::backend_for_joins().await);
 //! }
 //! # fn main() {}
 //! ```
@@ -30,6 +34,7 @@
 pub mod backend;
 pub mod broker;
 pub mod faulty;
+pub mod joins;
 
 use std::time::Duration;
 

@@ -14,6 +14,7 @@
 mod backend;
 mod broker;
 mod consumer;
+mod joins;
 mod queue;
 mod store;
 

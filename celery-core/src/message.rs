@@ -38,6 +38,9 @@ pub struct Message {
     /// Under which it is published once: where it is published again, since the answer was lost, a driver may know by this
     /// that it was. It is not part of what is carried.
     pub once: Option<Uuid>,
+    /// A name under which it is published once, whoever publishes it: where any process has published a message under it, this
+    /// one is not published. Names are kept for as long as results are, and an hour at least. It is not part of what is carried.
+    pub once_named: Option<String>,
     /// What the broker acts on.
     pub properties: Properties,
     /// Top-level fields of the envelope that we do not know.

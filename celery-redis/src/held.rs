@@ -161,8 +161,7 @@ impl Settle for Held {
         // What reaches no queue is found before anything is done, and the message goes back.
         let mut mail = books.router.mail();
         books.router.route(batch.iter(), &mut mail).await?;
-        let follows = mail::commands(std::iter::once(&mail));
-        let follows = follows.into_iter().map(|(_, command)| command).collect();
+        let follows = mail::follows(&mail);
         let (done, outcome) = oneshot::channel();
         self.order(how, follows, Some(done));
         told(&books, outcome).await

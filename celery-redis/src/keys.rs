@@ -4,9 +4,9 @@
 //! and what is done with in each), `celery-pending.<process>.<batch>` (the messages of one), `celery-held.<process>` (the
 //! tags that it holds in kombu's books), `celery-taken.<process>` (for a day, the tags and batches that were taken over while
 //! it was silent), `celery-processes` (when each was last heard of), `celery-next-due` (which process wakes for what is due
-//! next), `celery-quarantine.<queue>`, `celery-set.<name>` (what the fleet remembers together) and `celery-published.<lane>`
+//! next), `celery-quarantine.<queue>`, `celery-set.<name>` (what the fleet remembers together), `celery-published.<lane>`
 //! (for an hour, the number of the last pipeline that a publisher pushed, by which it knows whether one was carried out whose answer was
-//! lost).
+//! lost) and `celery-once.<name>` (that a message was published under that name).
 
 use celery_core::broker::{Exchange, ExchangeKind, Queue};
 
@@ -87,6 +87,11 @@ impl Keys {
     /// What the keys begin with that have the numbers of the last pipelines of publishers.
     pub(crate) fn published(&self) -> String {
         format!("{}celery-published.", self.prefix)
+    }
+
+    /// What is there when a message was published under that name.
+    pub(crate) fn once(&self, name: &str) -> String {
+        format!("{}celery-once.{name}", self.prefix)
     }
 
     pub(crate) fn quarantine(&self, queue: &str) -> String {

@@ -33,6 +33,8 @@ pub(crate) struct BrokerOptions {
     pub(crate) order: QueueOrder,
     pub(crate) deadletter_queue: Option<String>,
     pub(crate) body_encoding: BodyEncoding,
+    /// For how many seconds the names are kept of what is published once.
+    pub(crate) names_kept: u64,
     pub(crate) link: LinkOptions,
 }
 
@@ -157,6 +159,7 @@ impl BrokerOptions {
             order: read.order()?,
             deadletter_queue: read.text("deadletter_queue")?,
             body_encoding: read.body_encoding()?,
+            names_kept: names_kept(config),
             link: LinkOptions {
                 connect_timeout: read
                     .seconds("socket_connect_timeout")?
@@ -174,6 +177,13 @@ impl BrokerOptions {
         read.finish(WITHOUT_MEANING, REFUSED)?;
         Ok(this)
     }
+}
+
+/// As long as what is published once may be published again: as long as the books of chords are kept, and an hour at least.
+fn names_kept(config: &Config) -> u64 {
+    const A_DAY: Duration = Duration::from_secs(86_400);
+    let kept = config.result.expires.max(config.result.chord_lifetime());
+    kept.unwrap_or(A_DAY).as_secs().max(3600)
 }
 
 /// What `result_backend_transport_options` and the `redis_…` settings say.

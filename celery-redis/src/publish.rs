@@ -216,8 +216,24 @@ impl Router {
         Ok(names.into_iter().map(str::to_owned).zip(tables).collect())
     }
 
-    /// Writes an envelope for each place that the message goes to.
+    /// Writes a message, which may be one that is sent once under its name.
     fn write(
+        &self,
+        publication: &Publication,
+        tables: &Tables,
+        mail: &mut Mail,
+    ) -> Result<(), BrokerError> {
+        let Some(name) = &publication.message.once_named else {
+            return self.address(publication, tables, mail);
+        };
+        let mut own = self.mail();
+        self.address(publication, tables, &mut own)?;
+        mail.once(self.options.keys.once(name), self.options.names_kept, own);
+        Ok(())
+    }
+
+    /// Writes an envelope for each place that the message goes to.
+    fn address(
         &self,
         publication: &Publication,
         tables: &Tables,

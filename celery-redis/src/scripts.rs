@@ -6,8 +6,8 @@
 use std::sync::{LazyLock, OnceLock};
 
 use deadpool_redis::redis::{
-    Cmd, FromRedisValue, RedisError, RedisResult, Script, ToRedisArgs, aio::MultiplexedConnection,
-    cmd, pipe,
+    Arg, Cmd, FromRedisValue, RedisError, RedisResult, Script, ToRedisArgs,
+    aio::MultiplexedConnection, cmd, pipe,
 };
 
 /// A script, and the commands that run it.
@@ -26,7 +26,10 @@ pub(crate) static FETCH: Lua = Lua::new(include_str!("scripts/fetch.lua"));
 pub(crate) static TAKE: Lua = Lua::new(include_str!("scripts/take.lua"));
 pub(crate) static SETTLE: Lua = Lua::new(include_str!("scripts/settle.lua"));
 pub(crate) static ACK: Lua = Lua::new(include_str!("scripts/ack.lua"));
-pub(crate) static MOVE: Lua = Lua::new(include_str!("scripts/move.lua"));
+pub(crate) static MOVE: Lua =
+    Lua::new(concat!(include_str!("scripts/commands.lua"), include_str!("scripts/move.lua")));
+pub(crate) static ONCE: Lua =
+    Lua::new(concat!(include_str!("scripts/commands.lua"), include_str!("scripts/once.lua")));
 pub(crate) static ADOPT: Lua = Lua::new(include_str!("scripts/adopt.lua"));
 pub(crate) static BEGIN: Lua = Lua::new(include_str!("scripts/begin.lua"));
 pub(crate) static RENEW: Lua = Lua::new(include_str!("scripts/renew.lua"));
@@ -83,6 +86,18 @@ impl Lua {
 
     fn hash(&self) -> &str {
         self.hash.get_or_init(|| Script::new(self.source).get_hash().to_owned())
+    }
+}
+
+/// Adds a command to those that a script carries out (see `commands.lua`).
+pub(crate) fn add(command: &mut Cmd, words: &Cmd) {
+    command.arg(words.args_iter().count());
+    for word in words.args_iter() {
+        match word {
+            Arg::Simple(word) => _ = command.arg(word),
+            Arg::Cursor => _ = command.arg(0),
+            _ => {}
+        }
     }
 }
 

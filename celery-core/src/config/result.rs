@@ -24,6 +24,12 @@ pub struct ResultConfig {
     pub expires: Option<Duration>,
     /// How long failures are kept. See [`failure_lifetime`](Self::failure_lifetime).
     pub failure_expires: Lifetime,
+    /// How long the books of chords are kept. See [`chord_lifetime`](Self::chord_lifetime).
+    pub chord_expires: Lifetime,
+    /// Half the time that a process has to send the body of a chord, before another may. See
+    /// [`chord_claim`](Self::chord_claim).
+    #[serde(serialize_with = "seconds")]
+    pub chord_join_timeout: Option<Duration>,
     /// Whether name, arguments, worker, retries and queue of a task are stored with its result.
     pub extended: bool,
     /// Serializer of results.
@@ -59,12 +65,25 @@ impl ResultConfig {
         self.failure_expires.or(self.expires)
     }
 
+    /// How long the books of chords are kept; `None` means for ever.
+    pub fn chord_lifetime(&self) -> Option<Duration> {
+        self.chord_expires.or(self.expires)
+    }
+
+    /// For how long a process that is to complete a chord is left to it: a second at least.
+    pub fn chord_claim(&self) -> Duration {
+        let timeout = self.chord_join_timeout.unwrap_or(Duration::from_secs(5));
+        timeout.saturating_mul(2).max(Duration::from_secs(1))
+    }
+
     pub(super) fn read(reader: &mut Reader) -> Self {
         Self {
             backend: reader.read("result_backend", optional(backend)),
             compression: reader.read("result_compression", optional(compression)),
             expires: reader.read("result_expires", limit),
             failure_expires: reader.read("result_failure_expires", Lifetime::from_value),
+            chord_expires: reader.read("result_chord_expires", Lifetime::from_value),
+            chord_join_timeout: reader.read("result_chord_join_timeout", limit),
             extended: reader.read("result_extended", boolean),
             serializer: reader.read("result_serializer", serializer),
             backend_transport_options: reader

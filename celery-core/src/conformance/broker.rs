@@ -51,6 +51,8 @@ macro_rules! broker_conformance {
             what_is_lost_is_counted
             what_is_settled_later_is_settled
             what_follows_is_published_with_the_settlement
+            what_has_a_name_is_published_once
+            what_has_a_name_is_published_once_with_a_settlement_or_without
             a_quarantined_message_is_kept_and_not_delivered_again
             what_is_requeued_from_the_quarantine_starts_anew
             what_is_dropped_from_the_quarantine_is_gone

@@ -10,9 +10,9 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 use tokio::sync::oneshot;
 
-use super::{Instances, lock};
+use super::{Instances, joins::Books, lock};
 use crate::{
-    backend::{Backend, BackendError},
+    backend::{Backend, BackendError, Joins},
     clock,
     config::Config,
     state::{State, TaskMeta},
@@ -26,19 +26,23 @@ static BACKENDS: Instances<Mutex<Results>> = Instances::new();
 /// as the settings say that the handle was made with, which `result_serializer` is not among: nothing is serialized.
 #[derive(Clone, Debug)]
 pub struct MemoryBackend {
-    results: Arc<Mutex<Results>>,
+    pub(super) results: Arc<Mutex<Results>>,
     lifetime: Option<Duration>,
     failure_lifetime: Option<Duration>,
+    pub(super) chord_lifetime: Option<Duration>,
+    /// For how long a join is left to who is to complete it.
+    pub(super) claim: Duration,
 }
 
 /// What all handles of one name share.
 #[derive(Debug, Default)]
-struct Results {
+pub(super) struct Results {
     entries: HashMap<String, Entry>,
     /// When entries expire, so that sweeping looks at those alone.
     expiries: BTreeSet<(Timestamp, String)>,
     waiters: HashMap<String, Vec<Waiter>>,
     waits: u64,
+    pub(super) joins: Books,
 }
 
 #[derive(Debug)]
@@ -60,7 +64,16 @@ impl MemoryBackend {
             results: BACKENDS.get(name),
             lifetime: config.result.expires,
             failure_lifetime: config.result.failure_lifetime(),
+            chord_lifetime: config.result.chord_lifetime(),
+            claim: config.result.chord_claim(),
         }
+    }
+
+    /// When what is stored now in that state expires.
+    pub(super) fn expiry(&self, state: &State) -> Option<Timestamp> {
+        let lifetime = if *state == State::Failure { self.failure_lifetime } else { self.lifetime };
+        // A lifetime that ends after the last day that can be told is for ever.
+        lifetime.and_then(|lifetime| clock::now().checked_add(lifetime).ok())
     }
 
     /// How many entries and waiters are held.
@@ -75,31 +88,8 @@ impl MemoryBackend {
 #[async_trait]
 impl Backend for MemoryBackend {
     async fn store(&self, meta: &TaskMeta) -> Result<(), BackendError> {
-        let lifetime =
-            if meta.state == State::Failure { self.failure_lifetime } else { self.lifetime };
-        let now = clock::now();
-        // A lifetime that ends after the last day that can be told is for ever.
-        let expires = lifetime.and_then(|lifetime| now.checked_add(lifetime).ok());
-        let mut results = lock(&self.results);
-        results.sweep(now);
-        if results
-            .entries
-            .get(&meta.task_id)
-            .is_some_and(|entry| entry.meta.state == State::Success)
-        {
-            return Ok(());
-        }
-        results.forget(&meta.task_id);
-        if let Some(at) = expires {
-            results.expiries.insert((at, meta.task_id.clone()));
-        }
-        results.entries.insert(meta.task_id.clone(), Entry { meta: meta.clone(), expires });
-        if meta.state.is_ready() {
-            for waiter in results.waiters.remove(&meta.task_id).unwrap_or_default() {
-                // One that was given up this moment has no need of it.
-                _ = waiter.woken.send(meta.clone());
-            }
-        }
+        let expires = self.expiry(&meta.state);
+        lock(&self.results).store(meta, expires);
         Ok(())
     }
 
@@ -129,12 +119,36 @@ impl Backend for MemoryBackend {
         Ok(())
     }
 
+    fn joins(&self) -> Option<&dyn Joins> {
+        Some(self)
+    }
+
     async fn close(&self) -> Result<(), BackendError> {
         Ok(())
     }
 }
 
 impl Results {
+    /// Stores a state and wakes who waits for it, except where a success is stored already.
+    pub(super) fn store(&mut self, meta: &TaskMeta, expires: Option<Timestamp>) {
+        self.sweep(clock::now());
+        let there = self.entries.get(&meta.task_id);
+        if there.is_some_and(|entry| entry.meta.state == State::Success) {
+            return;
+        }
+        self.forget(&meta.task_id);
+        if let Some(at) = expires {
+            self.expiries.insert((at, meta.task_id.clone()));
+        }
+        self.entries.insert(meta.task_id.clone(), Entry { meta: meta.clone(), expires });
+        if meta.state.is_ready() {
+            for waiter in self.waiters.remove(&meta.task_id).unwrap_or_default() {
+                // One that was given up this moment has no need of it.
+                _ = waiter.woken.send(meta.clone());
+            }
+        }
+    }
+
     /// What is stored of the task and has not expired.
     fn get(&self, task_id: &str) -> Option<&TaskMeta> {
         let entry = self.entries.get(task_id)?;

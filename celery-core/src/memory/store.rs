@@ -3,6 +3,7 @@
 use std::{
     collections::{BTreeSet, HashMap, HashSet},
     sync::Mutex,
+    time::Duration,
 };
 
 use jiff::Timestamp;
@@ -24,6 +25,9 @@ use crate::{
     message::Message,
 };
 
+/// For how long the names are kept of what is published once: as long as results are where nothing is set.
+const NAMES_KEPT: Duration = Duration::from_secs(86_400);
+
 /// What all handles of one name share.
 #[derive(Debug, Default)]
 pub(super) struct Store {
@@ -43,6 +47,8 @@ struct Books {
     quarantined: HashMap<String, Vec<Quarantined>>,
     /// By the name of the set.
     sets: HashMap<String, ExpiringSet>,
+    /// The names of what is published once.
+    names: ExpiringSet,
 }
 
 #[derive(Debug)]
@@ -326,6 +332,11 @@ impl Books {
 
     fn publish(&mut self, publication: &Publication) -> Result<(), BrokerError> {
         let Publication { exchange, routing_key, message } = publication;
+        let now = clock::now();
+        let name = message.once_named.as_ref();
+        if name.is_some_and(|name| self.names.has(name, now)) {
+            return Ok(());
+        }
         for queue in self.targets(publication)? {
             self.queue(&queue).push_back(copy(message, &exchange.name, routing_key));
         }
@@ -336,6 +347,10 @@ impl Books {
                 // One that has hung up meanwhile is swept by itself.
                 _ = listener.ear.send(copy(message, &exchange.name, routing_key));
             }
+        }
+        if let Some(name) = name {
+            let until = now.checked_add(NAMES_KEPT).unwrap_or(Timestamp::MAX);
+            self.names.insert(name.clone(), until, usize::MAX, now);
         }
         Ok(())
     }

@@ -193,6 +193,7 @@ impl TaskMessage {
             headers,
             written_headers: None,
             once: None,
+            once_named: None,
             properties,
             extra: Map::new(),
         }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use celery_core::{
     backend::Backend,
     broker::Broker,
-    config::Config,
+    config::{Config, ConfigLoader},
     memory::{MemoryBackend, MemoryBroker},
 };
 use uuid::Uuid;
@@ -22,10 +22,19 @@ fn memory_backend() -> Arc<dyn Backend> {
     Arc::new(MemoryBackend::named(&a_name(), &Config::default()))
 }
 
+fn memory_joins() -> Arc<dyn Backend> {
+    let config = ConfigLoader::new().change("result_chord_join_timeout", 0.5).load();
+    Arc::new(MemoryBackend::named(&a_name(), &config.expect("the setting can be read")))
+}
+
 mod broker {
     celery_core::broker_conformance!(super::memory_broker());
 }
 
 mod backend {
     celery_core::backend_conformance!(super::memory_backend());
+}
+
+mod joins {
+    celery_core::joins_conformance!(super::memory_joins());
 }

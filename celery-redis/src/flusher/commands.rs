@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use base64::{Engine, prelude::BASE64_STANDARD};
 use celery_core::{broker::Settlement, clock, codec::json, date::unix_seconds};
-use deadpool_redis::redis::{Arg, Cmd, cmd};
+use deadpool_redis::redis::{Cmd, cmd};
 use jiff::Timestamp;
 use serde_json::json;
 
@@ -12,7 +12,7 @@ use crate::{
     books::Books,
     entry,
     held::{Order, Place},
-    scripts::{ACK, BEGIN, MOVE, SETTLE},
+    scripts::{ACK, BEGIN, MOVE, SETTLE, add},
 };
 
 /// Strikes messages off their batches: for each batch the places, from 1, or none when all of it is done with.
@@ -116,18 +116,6 @@ fn place(order: &Order, tag: Option<&str>) -> (String, u32) {
         (Some(tag), _) => (tag.to_owned(), 0),
         (None, Place::Tag(tag)) => (tag.clone(), 0),
         (None, Place::Batch(index)) => (order.from.number.to_string(), index + 1),
-    }
-}
-
-/// Adds the words of a command, with their number in front.
-fn add(command: &mut Cmd, words: &Cmd) {
-    command.arg(words.args_iter().count());
-    for word in words.args_iter() {
-        match word {
-            Arg::Simple(word) => _ = command.arg(word),
-            Arg::Cursor => _ = command.arg(0),
-            _ => {}
-        }
     }
 }
 

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use deadpool_redis::redis::{Cmd, cmd};
 
 use super::lanes::{Lanes, Mark, MarkOf};
+use crate::scripts::{self, ONCE};
 
 /// How many messages one command pushes: the server serves nobody else meanwhile.
 const PUSHED_AT_ONCE: usize = 1000;
@@ -17,7 +18,18 @@ pub(crate) struct Mail {
     pushes: Vec<Push>,
     expiries: Vec<(String, u64)>,
     told: Vec<(String, Vec<u8>)>,
+    named: Vec<Named>,
     messages: usize,
+}
+
+/// What is sent where nobody has sent anything under that name.
+#[derive(Debug)]
+struct Named {
+    /// The key that there is when it was sent.
+    key: String,
+    /// For how many seconds it is kept.
+    kept: u64,
+    mail: Mail,
 }
 
 #[derive(Debug)]
@@ -29,7 +41,8 @@ struct Push {
 impl Mail {
     pub(crate) fn new(lanes: Arc<Lanes>) -> Self {
         let (pushes, expiries, told) = (Vec::new(), Vec::new(), Vec::new());
-        Self { lanes, mark: MarkOf::default(), pushes, expiries, told, messages: 0 }
+        let (mark, named) = (MarkOf::default(), Vec::new());
+        Self { lanes, mark, pushes, expiries, told, named, messages: 0 }
     }
 
     /// Where it is noted with which pipeline it went.
@@ -48,7 +61,7 @@ impl Mail {
     }
 
     pub(super) fn has_pushes(&self) -> bool {
-        !self.pushes.is_empty()
+        !self.pushes.is_empty() || self.named.iter().any(|named| named.mail.has_pushes())
     }
 
     /// Pushes the item onto the list.
@@ -73,6 +86,12 @@ impl Mail {
         self.told.push((channel, item));
     }
 
+    /// Sends the mail where the key is not there, which is set then, for so many seconds.
+    pub(crate) fn once(&mut self, key: String, kept: u64, mail: Self) {
+        self.messages += mail.messages;
+        self.named.push(Named { key, kept, mail });
+    }
+
     pub(crate) fn is_empty(&self) -> bool {
         self.messages == 0
     }
@@ -86,7 +105,9 @@ impl Mail {
     pub(crate) fn goes_to(&self, target: &str) -> bool {
         let lists = self.pushes.iter().map(|push| &push.list);
         let lists = lists.chain(self.expiries.iter().map(|(list, _)| list));
-        lists.chain(self.told.iter().map(|(channel, _)| channel)).any(|it| it == target)
+        let channels = self.told.iter().map(|(channel, _)| channel);
+        let keys = self.named.iter().map(|named| &named.key);
+        lists.chain(channels).chain(keys).any(|it| it == target)
     }
 
     /// The list and the message, when that is all of it.
@@ -97,15 +118,54 @@ impl Mail {
         }
     }
 
+    /// The lists and channels that it goes to.
+    fn targets(&self) -> impl Iterator<Item = &String> {
+        let lists = self.pushes.iter().map(|push| &push.list);
+        lists.chain(self.told.iter().map(|(channel, _)| channel))
+    }
+
     /// Where the list has its place so far; most often it is the last.
     fn place(&self, list: &str) -> Option<usize> {
         self.pushes.iter().rposition(|push| push.list == list)
     }
 }
 
-/// The commands that all of it comes to, each with its list or channel. The pushes are first, so that nothing is told of
+impl Named {
+    /// The commands that are carried out once, behind the one that says so.
+    fn commands(&self) -> Vec<Cmd> {
+        let commands = plain(std::iter::once(&self.mail));
+        let once = cmd("ONCE").arg(&self.key).arg(self.kept).arg(commands.len()).to_owned();
+        std::iter::once(once).chain(commands.into_iter().map(|(_, command)| command)).collect()
+    }
+
+    /// All of it as one command.
+    fn command(&self) -> Cmd {
+        let keys: Vec<String> =
+            std::iter::once(&self.key).chain(self.mail.targets()).cloned().collect();
+        let mut command = ONCE.command(&keys);
+        self.commands().iter().for_each(|words| scripts::add(&mut command, words));
+        command
+    }
+}
+
+/// The commands that all of it comes to, each with its list, channel or key. The pushes are first, so that nothing is told of
 /// what is not there yet.
-pub(crate) fn commands<'a>(mails: impl Iterator<Item = &'a Mail> + Clone) -> Vec<(&'a str, Cmd)> {
+pub(super) fn commands<'a>(mails: impl Iterator<Item = &'a Mail> + Clone) -> Vec<(&'a str, Cmd)> {
+    let named = mails.clone().flat_map(|mail| &mail.named);
+    let named = named.map(|named| (named.key.as_str(), named.command()));
+    let mut commands = plain(mails);
+    commands.extend(named);
+    commands
+}
+
+/// The same for a script that carries commands out.
+pub(crate) fn follows(mail: &Mail) -> Vec<Cmd> {
+    let plain = plain(std::iter::once(mail)).into_iter().map(|(_, command)| command);
+    plain.chain(mail.named.iter().flat_map(Named::commands)).collect()
+}
+
+/// What does not depend on a name.
+fn plain<'a>(mails: impl Iterator<Item = &'a Mail> + Clone) -> Vec<(&'a str, Cmd)> {
     let mut lists: Vec<(&str, Vec<&[u8]>)> = Vec::new();
     for Push { list, items } in mails.clone().flat_map(|mail| &mail.pushes) {
         let items = items.iter().map(Vec::as_slice);

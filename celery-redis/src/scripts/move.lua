@@ -9,7 +9,7 @@
 -- ARGV[1] the tag of the message, or the number of its batch
 -- ARGV[2] its place in the batch, from 1; 0 for a tag
 -- ARGV[3] `move` when the commands take the place of the message, so that they need no memory to speak of
--- ARGV[4…] the commands, each with the number of its words in front
+-- ARGV[4…] the commands (see commands.lua)
 --
 -- Returns 1 when it was done, 0 when the message is gone, as when this is repeated after a lost reply, and -1 when it was
 -- taken from us.
@@ -34,17 +34,9 @@ else
     end
 end
 
--- What cannot be done must be found before anything is.
-local at = 4
-while at <= #ARGV do
-    local words, command, key = tonumber(ARGV[at]), ARGV[at + 1], ARGV[at + 2]
-    if command == 'LPUSH' or command == 'RPUSH' then
-        local kind = redis.call('TYPE', key).ok
-        if kind ~= 'none' and kind ~= 'list' then
-            return redis.error_reply('WRONGTYPE ' .. key .. ' is no list')
-        end
-    end
-    at = at + words + 1
+local wrong = fault(4)
+if wrong then
+    return wrong
 end
 
 if ARGV[3] == 'move' then
@@ -56,12 +48,7 @@ if place == 0 and ARGV[3] == 'move' then
     redis.call('ZREM', KEYS[2], id)
     redis.call('HDEL', KEYS[1], id)
 end
-at = 4
-while at <= #ARGV do
-    local words = tonumber(ARGV[at])
-    redis.call(unpack(ARGV, at + 1, at + words))
-    at = at + words + 1
-end
+carry_out(4)
 if place == 0 then
     if ARGV[3] ~= 'move' then
         redis.call('SREM', KEYS[3], id)

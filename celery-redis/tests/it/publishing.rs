@@ -2,7 +2,10 @@
 
 use std::{collections::BTreeSet, sync::Arc};
 
-use celery_core::broker::{Exchange, Publication};
+use celery_core::{
+    broker::{Exchange, Publication},
+    message::Message,
+};
 use tokio::{sync::Barrier, task::JoinSet};
 
 use crate::server::{Space, body, message, take, to_queue, within};
@@ -98,4 +101,44 @@ async fn what_a_publisher_is_known_by_is_one_key_and_expires() {
     assert_eq!(space.raw::<u64>(&["GET", key]).await, 3);
     let ttl: i64 = space.raw(&["TTL", key]).await;
     assert!((3500..=3600).contains(&ttl), "{ttl}");
+}
+
+fn named(queue: &str, name: &str) -> Publication {
+    to_queue(queue, Message { once_named: Some(name.to_owned()), ..message(name) })
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_many_processes_publish_under_one_name_is_there_once() {
+    let space = Space::new().await;
+    let mut publishers = JoinSet::new();
+    for _ in 0..5 {
+        let broker = space.beside().await;
+        for name in (0..20).map(|number: i32| number.to_string()) {
+            let broker = Arc::clone(&broker);
+            publishers.spawn(async move { broker.publish(&[named("q", &name)]).await });
+        }
+    }
+    let published = within("all of it", publishers.join_all()).await;
+    assert!(published.iter().all(Result::is_ok), "{published:?}");
+    let mut consumer = space.consume("q").await;
+    let mut bodies = BTreeSet::new();
+    for delivery in take(&mut consumer, 20).await {
+        bodies.insert(body(&delivery));
+        delivery.ack().await.unwrap();
+    }
+    assert_eq!(bodies.len(), 20);
+    assert_eq!(space.ask::<u32>("LLEN", "q", &[]).await, 0);
+    let ttl: i64 = space.ask("TTL", "celery-once.7", &[]).await;
+    assert!((86_000..=86_400).contains(&ttl), "{ttl}");
+}
+
+#[tokio::test]
+async fn a_name_is_free_where_nothing_could_be_published_under_it() {
+    let space = Space::new().await;
+    space.ask::<()>("SET", "broken", &["no list"]).await;
+    let refused = space.broker.publish(&[named("broken", "a")]).await;
+    assert!(refused.is_err(), "{refused:?}");
+    assert_eq!(space.ask::<u32>("EXISTS", "celery-once.a", &[]).await, 0);
+    space.broker.publish(&[named("q", "a")]).await.unwrap();
+    assert_eq!(space.ask::<u32>("LLEN", "q", &[]).await, 1);
 }

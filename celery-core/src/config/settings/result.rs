@@ -16,7 +16,7 @@ pub(super) const RESULT: &[Setting] = settings! {
     result_expires, "CELERY_TASK_RESULT_EXPIRES", Float = "86400.0",
         used("seconds that results are kept; null or 0 means for ever");
     result_chord_expires, "CELERY_RESULT_CHORD_EXPIRES", Float = "null",
-        refused("this version runs no chords, so it keeps no books of them");
+        used("seconds that the parts of a chord are kept; null means `result_expires`, 0 means for ever");
     result_failure_expires, "CELERY_RESULT_FAILURE_EXPIRES", Float = "null",
         used("seconds that failures are kept; null means `result_expires`, 0 means for ever");
     result_persistent, "CELERY_RESULT_PERSISTENT", Bool = "null", refused(RPC);
@@ -29,7 +29,7 @@ pub(super) const RESULT: &[Setting] = settings! {
     result_chord_retry_interval, "CELERY_RESULT_CHORD_RETRY_INTERVAL", Float = "1.0",
         refused("this version never polls for the end of a chord");
     result_chord_join_timeout, "CELERY_RESULT_CHORD_JOIN_TIMEOUT", Float = "3.0",
-        refused("this version never waits for the header of a chord to be joined");
+        used("half the seconds that a worker has for sending the body of a chord, before another one does; null means 5");
     result_backend_max_sleep_between_retries_ms, "CELERY_RESULT_BACKEND_MAX_SLEEP_BETWEEN_RETRIES_MS", Int = "10000",
         used("with `result_backend_always_retry`: longest pause between two tries, in milliseconds");
     result_backend_max_retries, "CELERY_RESULT_BACKEND_MAX_RETRIES", Float = r#""inf""#,

@@ -167,6 +167,71 @@ pub async fn what_follows_is_published_with_the_settlement(broker: Arc<dyn Broke
     nothing_is_left(&broker, "answers").await;
 }
 
+fn named(queue: &str, body: &str, name: &str) -> Publication {
+    let message = Message { once_named: Some(name.to_owned()), ..message(body) };
+    to_queue(queue, message)
+}
+
+/// Of the messages with one name the first is published, whatever they are; those of other names and of none are not concerned.
+pub async fn what_has_a_name_is_published_once(broker: Arc<dyn Broker>) {
+    publish_all(&broker, &[named("letters", "first", "a name")]).await;
+    let batch = [
+        named("letters", "again", "a name"),
+        named("elsewhere", "again", "a name"),
+        named("letters", "second", "another name"),
+        named("letters", "again", "another name"),
+    ];
+    publish_all(&broker, &batch).await;
+    publish(&broker, "letters", "third").await;
+    // Also when it is done with.
+    let mut consumer = consume(&broker, &["letters"], 10).await;
+    let letters = take(&mut consumer, 3).await;
+    assert_eq!(bodies(&letters), ["first", "second", "third"]);
+    ack_all(letters).await;
+    publish_all(&broker, &batch).await;
+    close(consumer).await;
+    nothing_is_left(&broker, "letters").await;
+    nothing_is_left(&broker, "elsewhere").await;
+}
+
+/// What has a name is published once also where it follows a message that is settled, and the message is settled in any case.
+pub async fn what_has_a_name_is_published_once_with_a_settlement_or_without(
+    broker: Arc<dyn Broker>,
+) {
+    for letter in ["one", "two", "three"] {
+        publish(&broker, "letters", letter).await;
+    }
+    let mut consumer = consume(&broker, &["letters"], 3).await;
+    let unroutable = Publication {
+        exchange: Exchange::direct("nowhere"),
+        ..named("answers", "nobody's", "a name")
+    };
+    let mut letters = take(&mut consumer, 3).await.into_iter();
+    let mut settle = async |batch: &[Publication]| {
+        let letter = letters.next().expect("there are three");
+        let settled = letter.settle_and_publish(Settlement::Ack, &*broker, batch);
+        within(LIMIT, "to settle and publish", settled).await
+    };
+    let answers = [named("answers", "an answer", "a name"), to_queue("answers", message("more"))];
+    settle(&answers).await.expect("both can be done");
+    settle(&answers).await.expect("what was published is no error");
+    let refused = settle(&[unroutable]).await;
+    assert!(matches!(refused, Err(BrokerError::Unroutable { .. })), "{refused:?}");
+    publish_all(&broker, &answers).await;
+    ack(take_one(&mut consumer).await).await;
+    close(consumer).await;
+    nothing_is_left(&broker, "letters").await;
+
+    let mut consumer = consume(&broker, &["answers"], 10).await;
+    let answers = take(&mut consumer, 4).await;
+    let mut bodies = bodies(&answers);
+    bodies.sort();
+    assert_eq!(bodies, ["an answer", "more", "more", "more"]);
+    ack_all(answers).await;
+    close(consumer).await;
+    nothing_is_left(&broker, "answers").await;
+}
+
 /// A message that was set aside is kept for a person to find, with the reason, and is not delivered again.
 pub async fn a_quarantined_message_is_kept_and_not_delivered_again(broker: Arc<dyn Broker>) {
     let quarantined = || async {
