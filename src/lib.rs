@@ -18,6 +18,7 @@ pub mod prelude;
 pub use celery_core as core;
 pub use celery_core::{
     app::{Builder, Celery},
+    canvas::{Group, chain, chord, group},
     config::Config,
     context::Context,
     error::{Error, Unsent},
@@ -25,7 +26,7 @@ pub use celery_core::{
     installed_apps,
     registry::InstalledApps,
     result::AsyncResult,
-    signature::Signature,
+    signature::{Nothing, Signature, Takes, Untyped},
     state::{State, TaskMeta},
     task::{Failure, Ignore, Reject, Retry, SoftTimeLimitExceeded, Task, TaskError},
     worker::{

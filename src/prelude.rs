@@ -11,9 +11,10 @@
 
 pub use celery_core::{
     app::Celery,
+    canvas::{Group, chain, chord, group},
     context::Context,
     result::AsyncResult,
-    signature::Signature,
+    signature::{Nothing, Signature, Takes, Untyped},
     state::State,
     task::{Ignore, Reject, Retry, SoftTimeLimitExceeded, Task, TaskError},
     value::Value,

@@ -10,6 +10,10 @@ pub use crate::{
     __celery_task_name as task_name,
     app::Celery,
     arguments::{Bound, Parameter},
+    canvas::{
+        Group,
+        map::{chunks, map, starmap},
+    },
     context::{Context, StateType},
     error::Error,
     options::{ErrorType, Options},

@@ -1,107 +1,58 @@
-//! Signatures: a task with its arguments and options, ready to be called.
+//! Signatures: a task with its arguments and options, or several that belong together, ready to be called.
 //!
 //! [`Signature`] is the typed shell, which knows what the task returns and whether it still lacks its first
-//! argument. [`Spec`] is what it holds: plain data, in the form that crosses the wire.
+//! argument. [`Spec`] is what it holds: plain data, in the form that crosses the wire. How several become one is in
+//! [`canvas`](crate::canvas).
 
+mod arguments;
+mod by_name;
 mod call_options;
+pub(crate) mod draft;
+mod input;
 mod kind;
+mod setters;
 mod spec;
+mod step;
+mod wire;
 
 pub use self::{
+    arguments::Arguments,
     call_options::CallOptions,
+    input::{Accepts, Complete, Input, Nothing, Takes, Untyped},
     kind::{Chord, Kind},
     spec::{BadSignature, Spec},
+    step::Step,
 };
+pub(crate) use self::{draft::Draft, setters::option_setters};
 
 use std::{fmt, marker::PhantomData};
 
-use jiff::Timestamp;
 use serde::Serialize;
 
 use crate::{
     app::Celery,
-    arguments::Hidden,
     error::Error,
     result::AsyncResult,
-    task::{Task, When},
-    value::{Map, Value, ValueError, to_value},
+    task::Task,
+    value::{Map, Value},
 };
 
-/// A signature that lacks no argument: it can be called, and as a step that follows another it takes no result.
-#[derive(Clone, Copy, Debug)]
-pub enum Nothing {}
-
-/// A signature that lacks its first argument, a `T`, which the task before it supplies.
-pub struct Takes<T>(PhantomData<fn(T)>);
-
-impl<T> fmt::Debug for Takes<T> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Takes")
-    }
-}
-
-/// A signature of which only the name is known: it takes a result in front of its arguments, as Celery's do.
-#[derive(Clone, Copy, Debug)]
-pub enum Untyped {}
-
-/// What a signature still lacks: [`Nothing`], [`Takes<T>`] its first argument, or [`Untyped`].
-pub trait Input {
-    /// Whether a result is put in front of its arguments when it follows another task.
-    const TAKES_RESULT: bool;
-}
-
-impl Input for Nothing {
-    const TAKES_RESULT: bool = false;
-}
-
-impl<T> Input for Takes<T> {
-    const TAKES_RESULT: bool = true;
-}
-
-impl Input for Untyped {
-    const TAKES_RESULT: bool = true;
-}
-
-/// A signature that can be called as it is.
-#[diagnostic::on_unimplemented(
-    message = "this signature lacks its first argument",
-    label = "made with `partial`, so it can only follow another task",
-    note = "use `Task::s(…)` with all arguments to call it"
-)]
-pub trait Complete: Input {}
-
-impl Complete for Nothing {}
-impl Complete for Untyped {}
-
-/// What a signature may follow: a task that returns `T`.
-#[diagnostic::on_unimplemented(
-    message = "this task cannot take the result of the one before it, a `{T}`",
-    label = "takes something else than `{T}`",
-    note = "`Task::partial(…)` takes the result as its first argument, which must be of that type; `Task::si(…)` and `Task::s(…)` with all arguments take none"
-)]
-pub trait Accepts<T>: Input {}
-
-impl<T> Accepts<T> for Nothing {}
-impl<T> Accepts<T> for Takes<T> {}
-impl<T> Accepts<T> for Untyped {}
-
-/// A task with its arguments and options, ready to be called.
+/// A task with its arguments and options, ready to be called; or a chain or a chord of several, which end in one.
 ///
 /// `In` is [`Nothing`] when all arguments are there, `Takes<T>` when the first is still to come; `Out` is what
-/// the task returns.
+/// the task returns. `a | b` calls `b` after `a`, with its result: see [`canvas`](crate::canvas).
 #[must_use = "a signature does nothing until it is called, for example with `apply_async`"]
 pub struct Signature<In = Nothing, Out = Value> {
-    spec: Spec,
-    app: Option<Celery>,
-    /// An argument that could not be serialized, kept until somebody can be told.
-    fault: Option<Error>,
+    draft: Draft,
     types: PhantomData<fn(In) -> Out>,
 }
 
 impl<In, Out> Signature<In, Out> {
+    option_setters! {}
+
     /// The signature of a task with these arguments. Called by what the macros write.
     pub fn for_task<T: Task<Output = Out>>(arguments: Arguments) -> Self {
-        let (args, fault) = match arguments.0 {
+        let (args, fault) = match arguments.into_values() {
             Ok(args) => (args, None),
             Err(error) => (Vec::new(), Some(error)),
         };
@@ -110,227 +61,91 @@ impl<In, Out> Signature<In, Out> {
             task_parameters: Some(T::PARAMETERS),
             ..Spec::new(T::NAME, args, Map::new())
         };
-        Self { spec, app: T::app(), fault, types: PhantomData }
+        Draft { spec, app: T::app(), fault }.into()
     }
 
     /// The same signature without its types.
-    pub fn untyped(mut self) -> Signature<Untyped, Value>
+    pub fn untyped(self) -> Signature<Untyped, Value>
     where
         In: Input,
     {
-        self.spec.immutable |= !In::TAKES_RESULT;
-        self.retyped()
+        self.draft.taking(In::TAKES_RESULT).into()
+    }
+
+    /// Says what the task returns, where that is not known: of one that is called by name.
+    ///
+    /// It is believed. What is not true comes out when the result is asked for, or in the task that takes it.
+    pub fn returning<T>(self) -> Signature<In, T> {
+        self.draft.into()
     }
 
     /// The data of the signature, or why there is none.
     ///
     /// # Errors
-    /// [`Error::Value`] when an argument could not be serialized.
+    /// [`Error::Value`] when an argument could not be serialized; [`Error::Call`] when the signature cannot be what it was
+    /// asked to be.
     pub fn into_spec(self) -> Result<Spec, Error>
     where
         In: Input,
     {
-        match self.fault {
-            Some(error) => Err(error),
-            // One that has all its arguments takes no result, and Celery's word for that is immutable.
-            None => Ok(Spec { immutable: self.spec.immutable || !In::TAKES_RESULT, ..self.spec }),
-        }
+        // One that has all its arguments takes no result, and Celery's word for that is immutable.
+        self.draft.taking(In::TAKES_RESULT).into_spec()
     }
 
     /// Makes it immutable: as a callback, or a step of a chain, it takes no result.
-    pub fn immutable(mut self) -> Signature<Nothing, Out> {
-        self.spec.immutable = true;
-        self.retyped()
+    pub fn immutable(self) -> Signature<Nothing, Out> {
+        self.draft.taking(false).into()
     }
 
     /// Calls it with this app instead of the current one.
     pub fn with_app(mut self, app: &Celery) -> Self {
-        self.app = Some(app.clone());
+        self.draft.app = Some(app.clone());
         self
     }
 
-    /// Runs it that many seconds from now, at the earliest.
-    pub fn countdown(self, seconds: impl Into<f64>) -> Self {
-        self.set(|options| options.eta = Some(When::in_seconds(seconds.into())))
-    }
-
-    /// Runs it at that time, at the earliest.
-    pub fn eta(self, at: Timestamp) -> Self {
-        self.set(|options| options.eta = Some(When::At(at)))
-    }
-
-    /// Does not run it unless it starts within that many seconds from now.
-    pub fn expires(self, seconds: impl Into<f64>) -> Self {
-        self.set(|options| options.expires = Some(When::in_seconds(seconds.into())))
-    }
-
-    /// Does not run it unless it starts by that time.
-    pub fn expires_at(self, at: Timestamp) -> Self {
-        self.set(|options| options.expires = Some(When::At(at)))
-    }
-
-    /// Sends it to that queue.
-    pub fn queue(self, name: impl Into<String>) -> Self {
-        self.set(|options| options.queue = Some(name.into()))
-    }
-
-    /// Sends it to that exchange.
-    pub fn exchange(self, name: impl Into<String>) -> Self {
-        self.set(|options| options.exchange = Some(name.into()))
-    }
-
-    /// Sends it with that routing key.
-    pub fn routing_key(self, key: impl Into<String>) -> Self {
-        self.set(|options| options.routing_key = Some(key.into()))
-    }
-
-    /// Sends it with that priority: on Redis 0 is served first, on RabbitMQ the highest.
-    pub fn priority(self, priority: u8) -> Self {
-        self.set(|options| options.priority = Some(priority.into()))
-    }
-
-    /// Adds a header to the message. A task finds it in [`Context::headers`](crate::context::Context::headers).
-    pub fn header(self, name: impl Into<String>, value: impl Into<Value>) -> Self {
-        self.set(|options| {
-            options.headers.insert(name.into(), value.into());
-        })
-    }
-
-    /// Gives it that id instead of a new one.
-    pub fn task_id(self, id: impl Into<String>) -> Self {
-        self.set(|options| options.task_id = Some(id.into()))
-    }
-
-    /// Shows that name instead of the task's in logs and monitors.
-    pub fn shadow(self, name: impl Into<String>) -> Self {
-        self.set(|options| options.shadow = Some(name.into()))
-    }
-
-    /// Serializes the message with `json`, `msgpack` or `yaml`.
-    pub fn serializer(self, name: impl Into<String>) -> Self {
-        self.set(|options| options.serializer = Some(name.into()))
-    }
-
-    /// Compresses the message with `zlib`, `bzip2` or `zstd`.
-    pub fn compression(self, name: impl Into<String>) -> Self {
-        self.set(|options| options.compression = Some(name.into()))
-    }
-
-    /// Shows that text in place of the positional arguments in logs and monitors.
-    pub fn argsrepr(self, text: impl Into<String>) -> Self {
-        self.set(|options| options.argsrepr = Some(text.into()))
-    }
-
-    /// Shows that text in place of the keyword arguments in logs and monitors.
-    pub fn kwargsrepr(self, text: impl Into<String>) -> Self {
-        self.set(|options| options.kwargsrepr = Some(text.into()))
-    }
-
-    /// Says whether the result is to be dropped, whatever the task says.
-    pub fn ignore_result(self, on: bool) -> Self {
-        self.set(|options| options.ignore_result = Some(on))
-    }
-
-    /// Stops the task after that many seconds, whatever its own limit is.
-    pub fn time_limit(self, seconds: impl Into<f64>) -> Self {
-        self.set(|options| options.time_limit = Some(seconds.into()))
-    }
-
-    /// Tells the task to stop after that many seconds, whatever its own limit is.
-    pub fn soft_time_limit(self, seconds: impl Into<f64>) -> Self {
-        self.set(|options| options.soft_time_limit = Some(seconds.into()))
-    }
-
-    /// Calls that task, with the result of this one, when this one succeeded.
+    /// Calls that task, with the result of this one, when this one succeeded: of a chain its last, of a chord its body.
     pub fn link<I, O>(self, callback: Signature<I, O>) -> Self
     where
         I: Accepts<Out>,
     {
-        self.attach(callback, |options, callback| options.link.push(callback))
+        self.draft.link(callback.into_draft()).into()
     }
 
-    /// Calls that task, with the id of this one, when this one failed.
+    /// Calls that task, with the id of this one, when this one failed: of a chain whichever failed, of a chord its body, and
+    /// each of its header where the current app has `task_allow_error_cb_on_chord_header`.
     pub fn link_error<I, O>(self, errback: Signature<I, O>) -> Self
     where
         I: Accepts<String>,
     {
-        self.attach(errback, |options, errback| options.link_error.push(errback))
+        self.draft.link_error(errback.into_draft()).into()
     }
 
-    fn attach<I: Input, O>(
-        mut self,
-        other: Signature<I, O>,
-        put: impl FnOnce(&mut CallOptions, Spec),
-    ) -> Self {
-        match other.into_spec() {
-            Ok(spec) => put(&mut self.spec.options, spec),
-            Err(error) => self.fault = self.fault.or(Some(error)),
-        }
-        self
+    /// Another word for [`link_error`](Self::link_error).
+    pub fn on_error<I, O>(self, errback: Signature<I, O>) -> Self
+    where
+        I: Accepts<String>,
+    {
+        self.link_error(errback)
     }
 
-    fn set(mut self, change: impl FnOnce(&mut CallOptions)) -> Self {
-        change(&mut self.spec.options);
-        self
-    }
-
-    fn retyped<I, O>(self) -> Signature<I, O> {
-        Signature { spec: self.spec, app: self.app, fault: self.fault, types: PhantomData }
-    }
-}
-
-impl Signature<Untyped, Value> {
-    /// The signature of a task that is known by name only, such as one of a Python worker.
-    pub fn named(task: impl Into<String>) -> Self {
-        Self {
-            spec: Spec::new(task, Vec::new(), Map::new()),
-            app: None,
-            fault: None,
-            types: PhantomData,
-        }
-    }
-
-    /// Sets the positional arguments: a tuple, or anything that serializes to a list.
-    pub fn args(mut self, args: impl Serialize) -> Self {
-        match to_value(&args) {
-            Ok(Value::Array(args)) => self.spec.args = args,
-            Ok(Value::Null) => self.spec.args = Vec::new(),
-            Ok(_) => {
-                self.fault = Some(Error::Call(
-                    "positional arguments are a tuple or a list: `.args((1, 2))`".into(),
-                ));
-            }
-            Err(error) => self.fault = Some(error.into()),
-        }
-        self
-    }
-
-    /// Sets the keyword arguments: a struct, a map, or anything that serializes to an object.
-    pub fn kwargs(mut self, kwargs: impl Serialize) -> Self {
-        match to_value(&kwargs) {
-            Ok(Value::Object(kwargs)) => self.spec.kwargs = kwargs,
-            Ok(_) => {
-                self.fault = Some(Error::Call(
-                    "keyword arguments are a struct or a map: `.kwargs(json!({\"y\": 2}))`".into(),
-                ));
-            }
-            Err(error) => self.fault = Some(error.into()),
-        }
-        self
-    }
-
-    /// Sends it: another word for [`apply_async`](Self::apply_async).
+    /// Changes the options of the call.
     ///
-    /// # Errors
-    /// As for `apply_async`.
-    pub async fn send(self) -> Result<AsyncResult<Value>, Error> {
-        self.apply_async().await
+    /// ```
+    /// use celery_core::signature::Signature;
+    ///
+    /// let resize = Signature::named("proj.tasks.resize").set(|options| options.queue = Some("slow".into()));
+    /// # assert_eq!(resize.into_spec()?.to_value()["options"]["queue"], "slow");
+    /// # Ok::<_, celery_core::error::Error>(())
+    /// ```
+    pub fn set(self, change: impl FnOnce(&mut CallOptions)) -> Self {
+        self.draft.set(change).into()
     }
 }
 
-impl From<Spec> for Signature<Untyped, Value> {
-    fn from(spec: Spec) -> Self {
-        Self { spec, app: None, fault: None, types: PhantomData }
+impl<A: Serialize, Out> Signature<Takes<A>, Out> {
+    /// With that first argument, which would else come from the task that it follows.
+    pub fn with_first(self, argument: A) -> Signature<Nothing, Out> {
+        self.draft.with_first(&argument).into()
     }
 }
 
@@ -348,61 +163,26 @@ impl<In, Out> Signature<In, Out> {
         // Here and not on the `impl`, since only then rustc says what the trait has to say.
         In: Complete,
     {
-        let app = match &self.app {
-            Some(app) => app.clone(),
-            None => Celery::current()?,
-        };
+        let app = self.draft.caller()?;
         let sent = app.send_noting(self.into_spec()?).await?;
         Ok(AsyncResult::of_call(&app, sent.id, sent.ignored))
     }
 }
 
+impl<In, Out> From<Draft> for Signature<In, Out> {
+    fn from(draft: Draft) -> Self {
+        Self { draft, types: PhantomData }
+    }
+}
+
 impl<In, Out> Clone for Signature<In, Out> {
     fn clone(&self) -> Self {
-        Self {
-            spec: self.spec.clone(),
-            app: self.app.clone(),
-            fault: self.fault.clone(),
-            types: PhantomData,
-        }
+        self.draft.clone().into()
     }
 }
 
 impl<In, Out> fmt::Debug for Signature<In, Out> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.spec.fmt(f)
-    }
-}
-
-/// Arguments of a call, serialized one by one. The first failure is kept for the call to report.
-pub struct Arguments(Result<Vec<Value>, Error>);
-
-impl Arguments {
-    /// No arguments.
-    pub fn new() -> Self {
-        Self(Ok(Vec::new()))
-    }
-
-    /// One more.
-    pub fn push<T: Serialize>(mut self, argument: &T) -> Self {
-        if let Ok(arguments) = &mut self.0 {
-            match to_value(argument) {
-                Ok(value) => arguments.push(value),
-                Err(error) => self.0 = Err(ValueError::into(error)),
-            }
-        }
-        self
-    }
-}
-
-impl fmt::Debug for Arguments {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("Arguments").field(&self.0.as_ref().map(|args| Hidden(args.len()))).finish()
-    }
-}
-
-impl Default for Arguments {
-    fn default() -> Self {
-        Self::new()
+        self.draft.spec.fmt(f)
     }
 }

@@ -149,7 +149,7 @@ fn set_option(private: &TokenStream, option: &OptionArg) -> TokenStream {
     quote! { .#key(#value) }
 }
 
-/// `s`, `si`, `partial` and `delay`.
+/// `s`, `si`, `partial`, `delay`, and `map`, `starmap` and `chunks`.
 fn calling(args: &Args, task: &TaskFn, calls: Calls) -> TokenStream {
     let (name, private) = (task.type_name(), private(args));
     let output = task.output.value();
@@ -173,6 +173,42 @@ fn calling(args: &Args, task: &TaskFn, calls: Calls) -> TokenStream {
             }
         }
     });
+    let owned = calls == Calls::Task || types.iter().all(|ty| is_owned(ty));
+    // `celery.map` gives one argument, which must be all that is needed.
+    let of_one = task
+        .arguments()
+        .skip(1)
+        .all(|parameter| matches!(parameter.role, Role::Argument { optional: true, .. }));
+    let map = first.filter(|_| of_one).map(|(first, _)| {
+        let (argument, push) = (&names[0], &pushes[0]);
+        quote! {
+            /// One task that calls this one for each argument, in order, and returns the list of what it returned.
+            pub fn map(
+                it: impl ::core::iter::IntoIterator<Item = #first>,
+            ) -> #private::Signature<#private::Nothing, ::std::vec::Vec<#output>> {
+                #private::map::<Self>(it.into_iter().map(|#argument| #private::Arguments::new() #push))
+            }
+        }
+    });
+    let starmap = first.filter(|_| owned).map(|_| {
+        quote! {
+            /// One task that calls this one for each tuple of arguments, in order, and returns the list of what it returned.
+            pub fn starmap(
+                it: impl ::core::iter::IntoIterator<Item = (#(#types,)*)>,
+            ) -> #private::Signature<#private::Nothing, ::std::vec::Vec<#output>> {
+                #private::starmap::<Self>(it.into_iter().map(|(#(#names,)*)| #private::Arguments::new() #(#pushes)*))
+            }
+
+            /// A group of tasks which call this one for up to `n` tuples of arguments each, and return the list of what it
+            /// returned.
+            pub fn chunks(
+                it: impl ::core::iter::IntoIterator<Item = (#(#types,)*)>,
+                n: usize,
+            ) -> #private::Group<#private::Nothing, ::std::vec::Vec<#output>> {
+                #private::chunks::<Self>(it.into_iter().map(|(#(#names,)*)| #private::Arguments::new() #(#pushes)*), n)
+            }
+        }
+    });
     quote! {
         #[allow(dead_code, unused_variables, clippy::needless_pass_by_value, clippy::too_many_arguments)]
         impl #name {
@@ -187,6 +223,8 @@ fn calling(args: &Args, task: &TaskFn, calls: Calls) -> TokenStream {
             }
 
             #partial
+            #map
+            #starmap
 
             /// Sends a message that calls the task with these arguments.
             ///

@@ -3,6 +3,7 @@
 //! The captures lie with the core, which reads them all; here they are held against what an app and a worker of ours
 //! leave in Redis.
 
+mod composition;
 mod messages;
 mod results;
 mod tasks;

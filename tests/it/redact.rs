@@ -54,7 +54,7 @@ fn assert_kept(what: &str, text: &str) {
     assert!(!text.contains(SECRET), "{what}: {text}");
 }
 
-fn login_of(user: &str) -> Signature<celery::core::signature::Nothing, usize> {
+fn login_of(user: &str) -> Signature<Nothing, usize> {
     Login::s(user.to_owned(), SECRET.to_owned())
 }
 

@@ -77,6 +77,8 @@ pub struct TaskConfig {
     pub store_errors_even_if_ignored: bool,
     /// Whether the state STARTED is stored when a task begins.
     pub track_started: bool,
+    /// Whether the error callbacks of a chord are linked to each task of its header, too.
+    pub allow_error_cb_on_chord_header: bool,
 }
 
 /// How often and how soon publishing is tried again.
@@ -144,6 +146,8 @@ impl TaskConfig {
             time_limit: reader.read("task_time_limit", limit),
             store_errors_even_if_ignored: reader.read("task_store_errors_even_if_ignored", boolean),
             track_started: reader.read("task_track_started", boolean),
+            allow_error_cb_on_chord_header: reader
+                .read("task_allow_error_cb_on_chord_header", boolean),
         }
     }
 }

@@ -87,6 +87,5 @@ pub(super) const TASK: &[Setting] = settings! {
     task_track_started, "CELERY_TRACK_STARTED", Bool = "false",
         used("the state STARTED is stored when a task begins");
     task_allow_error_cb_on_chord_header, "CELERY_ALLOW_ERROR_CB_ON_CHORD_HEADER", Bool = "false",
-        refused("this version does not link the error callbacks of a chord to its header: link them to each task of \
-                 the header yourself");
+        used("an error callback that is linked to a chord is linked to each task of its header, too");
 };
