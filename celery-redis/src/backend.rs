@@ -1,6 +1,8 @@
 //! The result backend: one key for each task, which is the name of the channel that tells of it too.
 
+mod count;
 mod document;
+mod joins;
 mod store;
 
 use std::{fmt, sync::Arc, time::Duration};
@@ -8,18 +10,21 @@ use std::{fmt, sync::Arc, time::Duration};
 use async_trait::async_trait;
 use bytes::Bytes;
 use celery_core::{
-    backend::{Backend, BackendError},
+    backend::{Backend, BackendError, Joins},
     config::{Config, ServerUrl},
     state::{State, TaskMeta},
 };
 use deadpool_redis::redis::{self, cmd};
 
 use self::{
+    count::Counting,
     document::Documents,
+    joins::JoinOptions,
     store::{Outcome, Stored},
 };
 use crate::{
-    address::Addresses, connection::Link, gather::Gather, options::BackendOptions, waiting::Waiting,
+    address::Addresses, broker::millis, connection::Link, gather::Gather, options::BackendOptions,
+    waiting::Waiting,
 };
 
 /// A result backend on a Redis server.
@@ -30,6 +35,8 @@ pub struct RedisBackend {
     expires: Option<Duration>,
     failure_expires: Option<Duration>,
     storing: Gather<Stored>,
+    counting: Gather<Counting>,
+    joins: Arc<JoinOptions>,
     waiting: Waiting,
 }
 
@@ -48,9 +55,11 @@ impl RedisBackend {
     pub fn new(url: &ServerUrl, config: &Config) -> Result<Self, BackendError> {
         let addresses = Addresses::backend(url, config)?;
         let options = BackendOptions::read(config, &addresses.query)?;
-        let link = Link::new(addresses, options.link)?;
+        let link = Link::new(addresses, options.link.clone())?;
         Ok(Self {
             storing: Gather::default(),
+            counting: Gather::default(),
+            joins: Arc::new(JoinOptions::new(&options, config)),
             waiting: Waiting::new(link.clone()),
             link,
             prefix: options.prefix,
@@ -62,6 +71,13 @@ impl RedisBackend {
 
     fn key(&self, task_id: &str) -> String {
         format!("{}celery-task-meta-{task_id}", self.prefix)
+    }
+
+    /// For how many milliseconds what is stored in that state is kept; 0 for ever.
+    fn lifetime(&self, state: &State) -> u64 {
+        let failed = *state == State::Failure;
+        let lifetime = if failed { self.failure_expires } else { self.expires };
+        lifetime.map_or(0, millis)
     }
 
     /// Stores, and again over a fresh connection when one is lost: storing twice does no harm.
@@ -96,9 +112,7 @@ impl RedisBackend {
 impl Backend for RedisBackend {
     async fn store(&self, meta: &TaskMeta) -> Result<(), BackendError> {
         let document = self.documents.write(meta)?;
-        let lifetime =
-            if meta.state == State::Failure { self.failure_expires } else { self.expires };
-        let lifetime = lifetime.map_or(0, |it| u64::try_from(it.as_millis()).unwrap_or(u64::MAX));
+        let lifetime = self.lifetime(&meta.state);
         self.store_document(self.key(&meta.task_id).into(), document, lifetime).await
     }
 
@@ -123,6 +137,10 @@ impl Backend for RedisBackend {
         let mut pipeline = redis::pipe();
         pipeline.cmd("DEL").arg(self.key(task_id)).ignore();
         Ok(self.link.insist(&pipeline).await?)
+    }
+
+    fn joins(&self) -> Option<&dyn Joins> {
+        Some(self)
     }
 
     async fn close(&self) -> Result<(), BackendError> {

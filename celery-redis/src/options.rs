@@ -191,6 +191,8 @@ fn names_kept(config: &Config) -> u64 {
 pub(crate) struct BackendOptions {
     /// What stands in front of every key, with its `_`.
     pub(crate) prefix: String,
+    /// Whether the parts of chords are in the order of their places, and not in that of their coming.
+    pub(crate) chord_ordered: bool,
     pub(crate) link: LinkOptions,
 }
 
@@ -201,7 +203,6 @@ impl BackendOptions {
             ("visibility_timeout", "results are not leased"),
             ("retry_policy", "the `result_backend_…retr…` settings say how often"),
             ("retry_on_timeout", "commands that can be repeated safely are, the others never"),
-            ("result_chord_ordered", "it is for chords"),
             ("additional_connection_errors", "there are no exception classes here"),
         ];
         const SETTING: &str = "result_backend_transport_options";
@@ -211,6 +212,7 @@ impl BackendOptions {
         if !prefix.is_empty() && !prefix.ends_with([':', '_', '-', '.']) {
             prefix.push('_');
         }
+        let chord_ordered = read.boolean("result_chord_ordered", true)?;
         let sentinel = read.sentinel()?;
         read.finish(WITHOUT_MEANING, REFUSED)?;
         let read = Reader::new("the URL of the result backend", query);
@@ -242,7 +244,7 @@ impl BackendOptions {
             keys: AppKeys { prefix: prefix.clone(), setting: SETTING },
         };
         read.finish(WITHOUT_MEANING, REFUSED)?;
-        Ok(Self { prefix, link })
+        Ok(Self { prefix, chord_ordered, link })
     }
 }
 

@@ -34,8 +34,23 @@ pub(crate) static ADOPT: Lua = Lua::new(include_str!("scripts/adopt.lua"));
 pub(crate) static BEGIN: Lua = Lua::new(include_str!("scripts/begin.lua"));
 pub(crate) static RENEW: Lua = Lua::new(include_str!("scripts/renew.lua"));
 pub(crate) static RESCUE: Lua = Lua::new(include_str!("scripts/rescue.lua"));
-pub(crate) static STORE: LazyLock<Script> =
-    LazyLock::new(|| Script::new(include_str!("scripts/store.lua")));
+pub(crate) static STORE: LazyLock<Script> = LazyLock::new(|| {
+    Script::new(concat!(include_str!("scripts/stored.lua"), include_str!("scripts/store.lua")))
+});
+pub(crate) static COUNT: LazyLock<Script> = LazyLock::new(|| {
+    Script::new(concat!(
+        include_str!("scripts/stored.lua"),
+        include_str!("scripts/joins.lua"),
+        include_str!("scripts/count.lua"),
+    ))
+});
+pub(crate) static BEGIN_JOINS: Lua =
+    Lua::new(concat!(include_str!("scripts/joins.lua"), include_str!("scripts/begin_joins.lua")));
+pub(crate) static OVERDUE_JOINS: Lua =
+    Lua::new(concat!(include_str!("scripts/joins.lua"), include_str!("scripts/overdue_joins.lua")));
+pub(crate) static TALLY_JOINS: Lua =
+    Lua::new(concat!(include_str!("scripts/joins.lua"), include_str!("scripts/tally_joins.lua")));
+pub(crate) static FINISH_JOIN: Lua = Lua::new(include_str!("scripts/finish_join.lua"));
 pub(crate) static RESTORE: Lua = Lua::new(include_str!("scripts/restore.lua"));
 pub(crate) static RESTORE_ONE: Lua = Lua::new(include_str!("scripts/restore_one.lua"));
 pub(crate) static HEARTBEAT: Lua = Lua::new(include_str!("scripts/heartbeat.lua"));

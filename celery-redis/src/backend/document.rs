@@ -8,6 +8,7 @@ use celery_core::{
     codec::{AcceptContent, Compression, Serializer},
     config::Config,
     state::TaskMeta,
+    value::Value,
 };
 
 /// What a compressed document starts with; its MIME type follows, and a zero byte.
@@ -39,18 +40,32 @@ impl Documents {
 
     pub(super) fn write(&self, meta: &TaskMeta) -> Result<Bytes, BackendError> {
         let document = meta.encode(self.serializer).map_err(BackendError::codec)?;
-        Ok(match self.compression {
+        Ok(self.framed(document))
+    }
+
+    /// Writes something else that is kept beside results.
+    pub(super) fn write_value(&self, value: &Value) -> Result<Bytes, BackendError> {
+        Ok(self.framed(self.serializer.encode(value).map_err(BackendError::codec)?))
+    }
+
+    fn framed(&self, document: Bytes) -> Bytes {
+        match self.compression {
             None => document,
             Some(compression) => {
                 let mime = compression.mime().as_bytes();
                 [FRAME, mime, b"\0", &compression.compress(&document)].concat().into()
             }
-        })
+        }
     }
 
     /// Reads a document that was written with the serializer of this configuration, compressed or not; one that is
     /// JSON is read in any case.
     pub(super) fn read(&self, task_id: &str, document: &[u8]) -> Result<TaskMeta, BackendError> {
+        TaskMeta::from_value(task_id, self.read_value(document)?).map_err(BackendError::codec)
+    }
+
+    /// Reads something else that is kept beside results, in the same way.
+    pub(super) fn read_value(&self, document: &[u8]) -> Result<Value, BackendError> {
         let document = match document.strip_prefix(FRAME) {
             None => Cow::Borrowed(document),
             Some(framed) => {
@@ -64,14 +79,13 @@ impl Documents {
                 Cow::Owned(compression.decompress(&body[1..]).map_err(BackendError::codec)?)
             }
         };
-        let is_json = document.first() == Some(&b'{')
+        let is_json = matches!(document.first(), Some(b'{' | b'['))
             && self.accept.serializers().contains(&Serializer::Json);
         let value = match self.serializer.decode(&document) {
             Err(_) if is_json => Serializer::Json.decode(&document),
             outcome => outcome,
         };
-        TaskMeta::from_value(task_id, value.map_err(BackendError::codec)?)
-            .map_err(BackendError::codec)
+        value.map_err(BackendError::codec)
     }
 }
 

@@ -11,3 +11,7 @@ mod broker_with_kombus_registry {
 mod backend {
     celery_core::backend_conformance!(crate::server::backend().await);
 }
+
+mod joins {
+    celery_core::joins_conformance!(crate::server::backend_for_joins().await);
+}

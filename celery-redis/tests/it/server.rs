@@ -70,6 +70,14 @@ pub(crate) async fn backend() -> Arc<dyn Backend> {
         .unwrap()
 }
 
+/// One that leaves a join to who completes it for a second.
+pub(crate) async fn backend_for_joins() -> Arc<dyn Backend> {
+    let config = ConfigLoader::new()
+        .change("result_backend_transport_options", json!({ "global_keyprefix": prefix() }))
+        .change("result_chord_join_timeout", 0.5);
+    transport::connect_backend(Some(&url()), &config.load().unwrap()).await.unwrap()
+}
+
 /// Makes two tests of each function, which are given the registry that deliveries are recorded in.
 macro_rules! in_both_registries {
     ($($test:ident)*) => {
