@@ -25,7 +25,7 @@ pub use celery_core::{
     exception::Exception,
     installed_apps,
     registry::InstalledApps,
-    result::AsyncResult,
+    result::{AsyncResult, GroupResult, ResultSet},
     signature::{Nothing, Signature, Takes, Untyped},
     state::{State, TaskMeta},
     task::{Failure, Ignore, Reject, Retry, SoftTimeLimitExceeded, Task, TaskError},

@@ -13,7 +13,7 @@ pub use celery_core::{
     app::Celery,
     canvas::{Group, chain, chord, group},
     context::Context,
-    result::AsyncResult,
+    result::{AsyncResult, GroupResult, ResultSet},
     signature::{Nothing, Signature, Takes, Untyped},
     state::State,
     task::{Ignore, Reject, Retry, SoftTimeLimitExceeded, Task, TaskError},

@@ -30,9 +30,19 @@ pub trait Backend: fmt::Debug + Send + Sync + 'static {
     /// The last state stored, or `None` where nothing is known of the task (which Celery calls `PENDING`).
     async fn get(&self, task_id: &str) -> Result<Option<TaskMeta>, BackendError>;
 
+    /// The last state stored of each of these tasks, in their order. A backend that can reads them in one step.
+    async fn get_many(&self, task_ids: &[&str]) -> Result<Vec<Option<TaskMeta>>, BackendError> {
+        let mut metas = Vec::with_capacity(task_ids.len());
+        for task_id in task_ids {
+            metas.push(self.get(task_id).await?);
+        }
+        Ok(metas)
+    }
+
     /// Waits until the task is in a ready state (`SUCCESS`, `FAILURE`, `REVOKED`), and returns it.
     ///
-    /// Woken by the store, not by polling, where the server can notify. It waits for ever: the caller sets the limit.
+    /// Woken by the store, not by polling, where the server can notify. It waits for ever: the caller sets the limit. Thousands wait at
+    /// once, and MUST share what it takes to be woken.
     ///
     /// # Cancel safety
     /// Cancel safe: dropping the future ends the subscription.
@@ -40,6 +50,14 @@ pub trait Backend: fmt::Debug + Send + Sync + 'static {
 
     /// Deletes what is stored of the task.
     async fn forget(&self, task_id: &str) -> Result<(), BackendError>;
+
+    /// Deletes what is stored of each of these tasks. A backend that can does so in one step.
+    async fn forget_many(&self, task_ids: &[&str]) -> Result<(), BackendError> {
+        for task_id in task_ids {
+            self.forget(task_id).await?;
+        }
+        Ok(())
+    }
 
     /// Where the results of groups are kept, if they are.
     fn groups(&self) -> Option<&dyn Groups> {

@@ -19,6 +19,9 @@
 //! mod joins {
 //!     celery_core::joins_conformance!(crate::server::backend_for_joins().await);
 //! }
+//! mod groups {
+//!     celery_core::groups_conformance!(crate::server::backend().await);
+//! }
 //! # fn main() {}
 //! ```
 //!
@@ -34,6 +37,7 @@
 pub mod backend;
 pub mod broker;
 pub mod faulty;
+pub mod groups;
 pub mod joins;
 
 use std::time::Duration;

@@ -58,6 +58,14 @@ pub enum Error {
         /// The limit that was given.
         seconds: f64,
     },
+    /// A task is not done, so that it is not known yet what it will publish.
+    #[error(
+        "task {task_id} is not done, so that it is not known what follows it; wait for it first"
+    )]
+    IncompleteStream {
+        /// The id of the task, or of the group that it is in.
+        task_id: String,
+    },
     /// There is no current app.
     #[error(
         "no current app: call `Celery::set_current(&app)` once at start-up, before the first task is called, or run the code in `app.scope(…)`"

@@ -3,6 +3,8 @@
 //! A task that follows another knows it as its parent, and a group knows its members. What a task published is listed in
 //! its stored result in this form, a saved group is kept in it, and a handle of a result is made from it.
 
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
+
 use crate::value::Value;
 
 /// The results of what a signature was sent as, by their ids.
@@ -99,6 +101,20 @@ impl ResultTree {
             Some(members) => members.iter().flat_map(Self::leaves).collect(),
             None => vec![self.id.as_str()],
         }
+    }
+}
+
+impl Serialize for ResultTree {
+    /// Writes the tuple.
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        self.to_value().serialize(serializer)
+    }
+}
+
+impl<'de> Deserialize<'de> for ResultTree {
+    /// Reads the tuple.
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Self::from_value(&Value::deserialize(deserializer)?).map_err(de::Error::custom)
     }
 }
 

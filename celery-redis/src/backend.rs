@@ -2,6 +2,7 @@
 
 mod count;
 mod document;
+mod groups;
 mod joins;
 mod store;
 
@@ -10,7 +11,7 @@ use std::{fmt, sync::Arc, time::Duration};
 use async_trait::async_trait;
 use bytes::Bytes;
 use celery_core::{
-    backend::{Backend, BackendError, Joins},
+    backend::{Backend, BackendError, Groups, Joins},
     config::{Config, ServerUrl},
     state::{State, TaskMeta},
 };
@@ -26,6 +27,12 @@ use crate::{
     address::Addresses, broker::millis, connection::Link, gather::Gather, options::BackendOptions,
     waiting::Waiting,
 };
+
+/// How many results are read in one step: what is read at once is in memory at once, twice.
+const READ_AT_ONCE: usize = 500;
+
+/// How many results are deleted in one step.
+const DELETED_AT_ONCE: usize = 5000;
 
 /// A result backend on a Redis server.
 pub struct RedisBackend {
@@ -123,6 +130,21 @@ impl Backend for RedisBackend {
         document.map(|document| self.documents.read(task_id, &document)).transpose()
     }
 
+    async fn get_many(&self, task_ids: &[&str]) -> Result<Vec<Option<TaskMeta>>, BackendError> {
+        let mut metas = Vec::with_capacity(task_ids.len());
+        for task_ids in task_ids.chunks(READ_AT_ONCE) {
+            let mut pipeline = redis::pipe();
+            let keys: Vec<String> = task_ids.iter().map(|task_id| self.key(task_id)).collect();
+            pipeline.cmd("MGET").arg(keys);
+            let (documents,): (Vec<Option<Bytes>>,) = self.link.insist(&pipeline).await?;
+            for (task_id, document) in task_ids.iter().zip(documents) {
+                let read = |document: Bytes| self.documents.read(task_id, &document);
+                metas.push(document.map(read).transpose()?);
+            }
+        }
+        Ok(metas)
+    }
+
     async fn wait(&self, task_id: &str) -> Result<TaskMeta, BackendError> {
         let mut waiter = self.waiting.wait_for(self.key(task_id));
         loop {
@@ -137,6 +159,20 @@ impl Backend for RedisBackend {
         let mut pipeline = redis::pipe();
         pipeline.cmd("DEL").arg(self.key(task_id)).ignore();
         Ok(self.link.insist(&pipeline).await?)
+    }
+
+    async fn forget_many(&self, task_ids: &[&str]) -> Result<(), BackendError> {
+        for task_ids in task_ids.chunks(DELETED_AT_ONCE) {
+            let mut pipeline = redis::pipe();
+            let keys: Vec<String> = task_ids.iter().map(|task_id| self.key(task_id)).collect();
+            pipeline.cmd("DEL").arg(keys).ignore();
+            self.link.insist::<()>(&pipeline).await?;
+        }
+        Ok(())
+    }
+
+    fn groups(&self) -> Option<&dyn Groups> {
+        Some(self)
     }
 
     fn joins(&self) -> Option<&dyn Joins> {

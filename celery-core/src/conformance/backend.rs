@@ -25,6 +25,7 @@ macro_rules! backend_conformance {
             a_state_is_overwritten
             a_success_is_final
             a_forgotten_task_has_no_state
+            many_are_read_and_forgotten_in_one_step
             tasks_do_not_meet
 
             a_wait_is_woken_by_the_store
@@ -219,6 +220,32 @@ pub async fn a_forgotten_task_has_no_state(backend: Arc<dyn Backend>) {
     let again = TaskMeta::new("done", State::Started, Value::Null);
     store(&backend, &again).await;
     assert_eq!(get(&backend, "done").await, Some(again));
+}
+
+/// Of many tasks each is told in its place: those that are there, those that are not, and those that are asked for twice.
+pub async fn many_are_read_and_forgotten_in_one_step(backend: Arc<dyn Backend>) {
+    let ids: Vec<String> = (0..1200).map(|number| format!("task-{number}")).collect();
+    let stored = |number: usize| number.is_multiple_of(3) && number < 600;
+    for number in (0..ids.len()).filter(|number| stored(*number)) {
+        store(&backend, &success(&ids[number], number)).await;
+    }
+    let mut asked: Vec<&str> = ids.iter().map(String::as_str).collect();
+    asked.extend(["task-3", "task-4"]);
+    let read = async || {
+        let read = within(LIMIT, "to read many states", backend.get_many(&asked)).await;
+        read.expect("the states of many tasks can be read")
+    };
+    let metas = read().await;
+    assert_eq!(metas.len(), asked.len());
+    for (number, meta) in (0..ids.len()).chain([3, 4]).zip(metas) {
+        assert_eq!(meta, stored(number).then(|| success(&ids[number], number)));
+    }
+    assert_eq!(backend.get_many(&[]).await.ok(), Some(Vec::new()));
+
+    let forget = |forgotten| within(LIMIT, "to forget many", backend.forget_many(forgotten));
+    forget(&asked[1..]).await.expect("many tasks can be forgotten");
+    assert_eq!(read().await.into_iter().flatten().collect::<Vec<_>>(), [success("task-0", 0)]);
+    forget(&[]).await.expect("none can be forgotten");
 }
 
 /// Each task has its own entry, however its id looks.

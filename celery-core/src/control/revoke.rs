@@ -12,7 +12,7 @@ use super::{
 use crate::{
     app::Celery,
     error::Error,
-    result::AsyncResult,
+    result::{AsyncResult, ResultSet},
     value::{Map, Value},
 };
 
@@ -58,7 +58,7 @@ impl<T> AsyncResult<T> {
     /// # Errors
     /// [`Error::Broker`] when the broker cannot be reached.
     pub async fn revoke(&self) -> Result<(), Error> {
-        self.app().control().revoke([self.id()]).send().await
+        self.app().control().revoke(self.tree().leaves()).send().await
     }
 
     /// Asks the workers not to run the task, and ends it with the signal of that name, such as `SIGTERM`, if it runs.
@@ -66,7 +66,38 @@ impl<T> AsyncResult<T> {
     /// # Errors
     /// [`Error::Call`] when there is no such signal, [`Error::Broker`] when the broker cannot be reached.
     pub async fn terminate(&self, signal: impl Into<String> + Send) -> Result<(), Error> {
-        self.app().control().revoke([self.id()]).terminate(signal).send().await
+        self.app().control().revoke(self.tree().leaves()).terminate(signal).send().await
+    }
+}
+
+impl<T> ResultSet<T> {
+    /// Asks the workers not to run the tasks. Those that run already go on.
+    ///
+    /// # Errors
+    /// [`Error::Broker`] when the broker cannot be reached.
+    pub async fn revoke(&self) -> Result<(), Error> {
+        match self.revocation() {
+            Some(request) => request.send().await,
+            None => Ok(()),
+        }
+    }
+
+    /// Asks the workers not to run the tasks, and ends those that run with the signal of that name, such as `SIGTERM`.
+    ///
+    /// # Errors
+    /// [`Error::Call`] when there is no such signal, [`Error::Broker`] when the broker cannot be reached.
+    pub async fn terminate(&self, signal: impl Into<String> + Send) -> Result<(), Error> {
+        match self.revocation() {
+            Some(request) => request.terminate(signal).send().await,
+            None => Ok(()),
+        }
+    }
+
+    /// One request for all of them.
+    fn revocation(&self) -> Option<Revoke> {
+        let app = self.results().first()?.app();
+        let ids = self.results().iter().flat_map(|result| result.tree().leaves());
+        Some(app.control().revoke(ids))
     }
 }
 

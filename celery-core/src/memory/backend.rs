@@ -1,5 +1,7 @@
 //! The result backend of `memory://`.
 
+mod groups;
+
 use std::{
     collections::{BTreeSet, HashMap},
     sync::{Arc, Mutex},
@@ -10,9 +12,10 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 use tokio::sync::oneshot;
 
+use self::groups::MemoryGroups;
 use super::{Instances, joins::Books, lock};
 use crate::{
-    backend::{Backend, BackendError, Joins},
+    backend::{Backend, BackendError, Groups, Joins},
     clock,
     config::Config,
     state::{State, TaskMeta},
@@ -27,6 +30,7 @@ static BACKENDS: Instances<Mutex<Results>> = Instances::new();
 #[derive(Clone, Debug)]
 pub struct MemoryBackend {
     pub(super) results: Arc<Mutex<Results>>,
+    groups: MemoryGroups,
     lifetime: Option<Duration>,
     failure_lifetime: Option<Duration>,
     pub(super) chord_lifetime: Option<Duration>,
@@ -62,6 +66,7 @@ impl MemoryBackend {
     pub fn named(name: &str, config: &Config) -> Self {
         Self {
             results: BACKENDS.get(name),
+            groups: MemoryGroups::named(name, config.result.expires),
             lifetime: config.result.expires,
             failure_lifetime: config.result.failure_lifetime(),
             chord_lifetime: config.result.chord_lifetime(),
@@ -97,6 +102,11 @@ impl Backend for MemoryBackend {
         Ok(lock(&self.results).get(task_id).cloned())
     }
 
+    async fn get_many(&self, task_ids: &[&str]) -> Result<Vec<Option<TaskMeta>>, BackendError> {
+        let results = lock(&self.results);
+        Ok(task_ids.iter().map(|task_id| results.get(task_id).cloned()).collect())
+    }
+
     async fn wait(&self, task_id: &str) -> Result<TaskMeta, BackendError> {
         let (woken, result) = oneshot::channel();
         let _waiting = {
@@ -117,6 +127,10 @@ impl Backend for MemoryBackend {
     async fn forget(&self, task_id: &str) -> Result<(), BackendError> {
         lock(&self.results).forget(task_id);
         Ok(())
+    }
+
+    fn groups(&self) -> Option<&dyn Groups> {
+        Some(&self.groups)
     }
 
     fn joins(&self) -> Option<&dyn Joins> {

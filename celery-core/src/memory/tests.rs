@@ -14,6 +14,7 @@ use crate::{
     message::Message,
     state::{State, TaskMeta},
     transport,
+    tree::ResultTree,
 };
 
 const HOUR: Duration = Duration::from_secs(3600);
@@ -238,6 +239,24 @@ async fn a_store_begins_the_lifetime_anew_and_a_failure_has_its_own() {
     assert_eq!(backend.held().0, 1, "a read sweeps nothing");
     backend.store(&TaskMeta::new("another", State::Started, json!(null))).await.unwrap();
     assert_eq!(backend.held().0, 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_saved_group_lives_as_long_as_a_result() {
+    let backend = expiring("test-of-groups", HOUR, Some(DAY));
+    let groups = backend.groups().unwrap();
+    let group = |id: &str| ResultTree::group(id, vec![ResultTree::task("a")]);
+    groups.save(&group("early")).await.unwrap();
+    tokio::time::advance(HOUR / 2).await;
+    groups.save(&group("late")).await.unwrap();
+    assert_eq!(groups.restore("early").await.unwrap(), Some(group("early")));
+    tokio::time::advance(HOUR / 2).await;
+    assert_eq!(groups.restore("early").await.unwrap(), None);
+    assert_eq!(groups.restore("late").await.unwrap(), Some(group("late")));
+    groups.save(&group("early")).await.unwrap();
+    tokio::time::advance(HOUR / 2).await;
+    assert_eq!(groups.restore("early").await.unwrap(), Some(group("early")));
+    assert_eq!(groups.restore("late").await.unwrap(), None);
 }
 
 #[tokio::test(start_paused = true)]

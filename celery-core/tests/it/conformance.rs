@@ -35,6 +35,10 @@ mod backend {
     celery_core::backend_conformance!(super::memory_backend());
 }
 
+mod groups {
+    celery_core::groups_conformance!(super::memory_backend());
+}
+
 mod joins {
     celery_core::joins_conformance!(super::memory_joins());
 }

@@ -12,6 +12,10 @@ mod backend {
     celery_core::backend_conformance!(crate::server::backend().await);
 }
 
+mod groups {
+    celery_core::groups_conformance!(crate::server::backend().await);
+}
+
 mod joins {
     celery_core::joins_conformance!(crate::server::backend_for_joins().await);
 }
