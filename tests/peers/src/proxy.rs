@@ -202,6 +202,24 @@ impl Drop for Proxy {
 }
 
 impl Shared {
+    /// Keeps what a client is told, where that is kept; says whether it is.
+    fn note(&self, said: &[u8]) -> bool {
+        let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
+        told.as_mut().map(|told| told.extend_from_slice(said)).is_some()
+    }
+
+    /// Keeps what the server says to a client that is gone.
+    async fn keep_rest(&self, server: &mut OwnedReadHalf) -> io::Result<()> {
+        let mut said = vec![0; 1 << 16];
+        while self.note(&[]) {
+            match server.read(&mut said).await? {
+                0 => break,
+                length => _ = self.note(&said[..length]),
+            }
+        }
+        Ok(())
+    }
+
     /// Whether the answer to this command is to be lost.
     fn swallows(&self, command: &[u8]) -> bool {
         let mut swallow = self.swallow.lock().unwrap_or_else(PoisonError::into_inner);
@@ -231,7 +249,7 @@ async fn serve(client: TcpStream, rules: watch::Receiver<Rules>, shared: Arc<Sha
     let made = rules.borrow().cuts;
     let Ok(server) = TcpStream::connect((Ipv4Addr::LOCALHOST, shared.server)).await else { return };
     let _ = (client.set_nodelay(true), server.set_nodelay(true));
-    let ((from_client, to_client), (from_server, to_server)) =
+    let ((from_client, to_client), (mut from_server, to_server)) =
         (client.into_split(), server.into_split());
     let (deaf, is_deaf) = watch::channel(false);
     let mut cuts = rules.clone();
@@ -239,8 +257,11 @@ async fn serve(client: TcpStream, rules: watch::Receiver<Rules>, shared: Arc<Sha
         // The proxy is gone, or cuts.
         _ = cuts.wait_for(|rules| rules.cuts > made) => {}
         _ = up(from_client, to_server, rules.clone(), &shared, &deaf) => {}
-        _ = down(from_server, to_client, rules, &shared, is_deaf) => {}
+        _ = down(&mut from_server, to_client, rules, &shared, is_deaf) => {}
     }
+    // A server that is slow to see that its client is gone goes on answering: what it takes from a queue then was told all the
+    // same. With its other half dropped, the connection ends.
+    let _ = timeout(LIMIT, shared.keep_rest(&mut from_server)).await;
 }
 
 /// What the client says.
@@ -284,7 +305,7 @@ async fn up(
 
 /// What the server says.
 async fn down(
-    mut server: OwnedReadHalf,
+    server: &mut OwnedReadHalf,
     mut client: OwnedWriteHalf,
     mut rules: watch::Receiver<Rules>,
     shared: &Shared,
@@ -309,9 +330,7 @@ async fn down(
         if length > 1 && shared.truncate.swap(false, Ordering::AcqRel) {
             return client.write_all(&said[..length / 2]).await;
         }
-        if let Some(told) = &mut *shared.told.lock().unwrap_or_else(PoisonError::into_inner) {
-            told.extend_from_slice(&said[..length]);
-        }
+        shared.note(&said[..length]);
         client.write_all(&said[..length]).await?;
     }
 }
