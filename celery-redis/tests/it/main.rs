@@ -14,6 +14,7 @@ mod conformance;
 mod connections;
 mod delivery;
 mod fanout;
+mod joins;
 mod layout;
 mod pending;
 mod publishing;
