@@ -19,6 +19,7 @@
 //! every worker, cannot be reached; 73 when the pid file of a worker that runs is in the way.
 
 mod call;
+mod chord;
 mod completion;
 mod control;
 mod events;
@@ -115,6 +116,7 @@ enum Command {
     Worker(Box<worker::Args>),
     Call(call::Args),
     Result(result::Args),
+    Chord(chord::Args),
     Inspect(inspect::Args),
     Control(control::Args),
     Status(status::Args),
@@ -188,6 +190,7 @@ impl Cli {
             }
             Command::Call(args) => call::run(&session, args).await,
             Command::Result(args) => result::run(&session, args).await,
+            Command::Chord(args) => chord::run(&session, args).await,
             Command::Inspect(args) => inspect::run(&session, args).await,
             Command::Control(args) => control::run(&session, args).await,
             Command::Status(args) => status::run(&session, args).await,

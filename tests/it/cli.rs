@@ -30,6 +30,7 @@ fn the_help_lists_the_commands_and_how_to_name_a_package() {
         "worker",
         "call",
         "result",
+        "chord",
         "inspect",
         "status",
         "purge",

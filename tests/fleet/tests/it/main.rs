@@ -1,6 +1,7 @@
 //! Workers as processes of their own: what kills them, what asks them, and what they leave behind.
 
 mod children;
+mod chords;
 mod command_line;
 mod connections;
 mod control;

@@ -1,0 +1,3 @@
+//! Chords, and workers as processes that share them.
+
+mod shown;
