@@ -25,6 +25,8 @@ pub use self::{
 };
 pub(crate) use self::{draft::Draft, setters::option_setters};
 
+pub(crate) use self::call_options::add;
+
 use std::{fmt, marker::PhantomData};
 
 use serde::Serialize;

@@ -1,8 +1,9 @@
 //! Sending a task: from a signature to a message.
 
+mod apply;
 mod many;
 
-use std::{borrow::Cow, time::Duration};
+use std::{borrow::Cow, sync::Arc, time::Duration};
 
 use jiff::{Timestamp, tz::TimeZone};
 
@@ -10,6 +11,7 @@ use super::{Celery, publish::Parcel};
 use crate::{
     arguments,
     broker::Exchange,
+    canvas::plan::is_one_task,
     clock,
     codec::{Compression, Serializer},
     context::Context,
@@ -19,33 +21,44 @@ use crate::{
     options::Options,
     protocol::{Embed, RetryChanges, TaskHeaders, TaskMessage},
     repr,
-    signature::{CallOptions, Spec},
+    signature::{CallOptions, Chord, Kind, Spec},
     task::{Retry, When},
+    tree::ResultTree,
     value::{Map, Value, number::seconds},
 };
 
 impl Celery {
-    /// Sends the task of a signature and returns its id.
+    /// Sends the tasks of a signature and returns its id: that of the task, of the last one of a chain, of the body of a chord,
+    /// or of the group.
     ///
     /// # Errors
-    /// [`Error::Broker`] when the message could not be published, after the retries of
-    /// `task_publish_retry_policy`; [`Error::Encode`] when it could not be serialized.
+    /// As for [`apply`](Self::apply).
     pub async fn send(&self, spec: Spec) -> Result<String, Error> {
         Ok(self.send_noting(spec).await?.id)
     }
 
-    /// Sends the task of a signature, and says what its caller's handle is to know.
+    /// Sends the tasks of a signature, and says what its caller's handle is to know.
     pub(crate) async fn send_noting(&self, spec: Spec) -> Result<Sent, Error> {
+        if !is_one_task(&spec) {
+            // It is larger than what a single task needs, by far.
+            return Box::pin(self.send_canvas(spec)).await;
+        }
         let context = Context::current();
-        let outgoing = self.prepare(spec, context.as_ref(), clock::now())?;
+        let (parcel, sent) = self.written(spec, context.as_ref())?;
+        self.publish(&parcel).await?;
+        if let Some(context) = context {
+            context.add_children([sent.to_tuple()]);
+        }
+        Ok(sent)
+    }
+
+    /// One task, as it is published. Apart from the sending, whose future need not have room for what is done here.
+    fn written(&self, spec: Spec, context: Option<&Context>) -> Result<(Parcel, Sent), Error> {
+        let outgoing = self.prepare(spec, context, clock::now())?;
         let sent = outgoing.sent();
         let mut parcel = Parcel::default();
         self.pack(outgoing, &mut parcel)?;
-        self.publish(&parcel).await?;
-        if let Some(context) = context {
-            context.add_children([result_tuple(&sent.id)]);
-        }
-        Ok(sent)
+        Ok((parcel, sent))
     }
 
     /// What a signature is as a message, where it goes, and how it is written.
@@ -60,7 +73,7 @@ impl Celery {
         let Spec { task, args, kwargs, options, task_options, .. } = spec;
         let task_options = self.options_of(&task, task_options);
         let by_task = task_options.unwrap_or_default();
-        let destination = self.destination(&task, &options, &by_task)?;
+        let destination = self.destination(route_name(&task, &kwargs), &options, &by_task)?;
         let config = &self.inner.config.task;
         let id = options.task_id.unwrap_or_else(ids::text);
         let limits = self.repr_limits();
@@ -98,7 +111,7 @@ impl Celery {
                 callbacks: callbacks(options.link),
                 errbacks: callbacks(options.link_error),
                 chain: options.chain,
-                chord: options.chord,
+                chord: options.chord.map(Arc::unwrap_or_clone),
                 ..Embed::default()
             },
             headers: TaskHeaders {
@@ -109,6 +122,9 @@ impl Celery {
                 expires: expires.map(|expires| date::format(expires, &zone)),
                 group: options.group_id,
                 group_index: options.group_index,
+                replaced_task_nesting: options.replaced_task_nesting.unwrap_or_default(),
+                stamped_headers: options.stamped_headers,
+                stamps: options.stamps,
                 timelimit: (
                     options
                         .time_limit
@@ -193,11 +209,22 @@ impl Celery {
         }
     }
 
-    /// A callback as whoever sends it in our place is to read it, with its own callbacks.
+    /// A signature as whoever sends it in our place is to read it, with its parts and its callbacks.
     fn complete(&self, spec: &mut Spec) {
-        spec.carry_redaction(&self.repr_limits());
-        if let Some(own) = spec.task_options {
-            spec.carry_routing(&self.inner.annotations.apply(&spec.task, own));
+        match &mut spec.kind {
+            Kind::Task => {
+                spec.carry_redaction(&self.repr_limits());
+                if let Some(own) = spec.task_options {
+                    spec.carry_routing(&self.inner.annotations.apply(&spec.task, own));
+                }
+            }
+            Kind::Chain(parts) | Kind::Group(parts) => {
+                parts.iter_mut().for_each(|part| self.complete(part));
+            }
+            Kind::Chord(chord) => {
+                let Chord { header, body, .. } = &mut **chord;
+                header.iter_mut().chain(body).for_each(|part| self.complete(part));
+            }
         }
         let CallOptions { link, link_error, .. } = &mut spec.options;
         link.iter_mut().chain(link_error).for_each(|callback| self.complete(callback));
@@ -306,11 +333,23 @@ impl Celery {
     }
 }
 
-/// A task that was sent.
+/// What was sent.
 pub(crate) struct Sent {
     pub(crate) id: String,
     /// Whether it says that its result is not to be kept.
     pub(crate) ignored: bool,
+    /// The results that there will be, where it is more than one task.
+    pub(crate) tree: Option<Box<ResultTree>>,
+}
+
+impl Sent {
+    /// Its result, as the one who sent it lists it among its children.
+    fn to_tuple(&self) -> Value {
+        match &self.tree {
+            Some(tree) => tree.to_value(),
+            None => result_tuple(&self.id),
+        }
+    }
 }
 
 struct Destination {
@@ -341,7 +380,16 @@ impl Outgoing {
     /// What its caller's handle is to know.
     fn sent(&self) -> Sent {
         let ignored = self.message.headers.ignore_result == Some(true);
-        Sent { id: self.message.id.clone(), ignored }
+        Sent { id: self.message.id.clone(), ignored, tree: None }
+    }
+}
+
+/// By which name a task is routed: the tasks that call another for each item go where that does.
+fn route_name<'a>(task: &'a str, kwargs: &'a Map) -> &'a str {
+    let inner = || kwargs.get("task")?.get("task")?.as_str();
+    match task {
+        "celery.map" | "celery.starmap" => inner().unwrap_or(task),
+        _ => task,
     }
 }
 

@@ -351,12 +351,18 @@ pub(crate) fn update(options: &mut CallOptions, later: CallOptions) {
         group_index,
         chain,
         chord,
+        replaced_task_nesting,
+        stamped_headers,
+        stamps,
         extra,
     } = later;
     options.link.extend(link);
     options.link_error.extend(link_error);
     options.headers.extend(headers);
     options.extra.extend(extra);
+    options.stamps.extend(stamps);
+    replace(&mut options.stamped_headers, stamped_headers);
+    replace(&mut options.replaced_task_nesting, replaced_task_nesting);
     replace(&mut options.task_id, task_id);
     replace(&mut options.eta, eta);
     replace(&mut options.expires, expires);

@@ -7,7 +7,8 @@ use serde_json::Value;
 
 use super::masked::{TransportOptions, millis, seconds};
 use super::read::{
-    Parsed, Reader, boolean, compression, integer, limit, milliseconds, optional, serializer, text,
+    self, Parsed, Reader, boolean, compression, integer, limit, milliseconds, optional, serializer,
+    text,
 };
 use super::url::ServerUrl;
 
@@ -30,6 +31,10 @@ pub struct ResultConfig {
     /// [`chord_claim`](Self::chord_claim).
     #[serde(serialize_with = "seconds")]
     pub chord_join_timeout: Option<Duration>,
+    /// How long it takes until it is asked again whether all parts of a chord are there, where the backend does not count
+    /// them.
+    #[serde(serialize_with = "seconds")]
+    pub chord_retry_interval: Duration,
     /// Whether name, arguments, worker, retries and queue of a task are stored with its result.
     pub extended: bool,
     /// Serializer of results.
@@ -84,6 +89,7 @@ impl ResultConfig {
             failure_expires: reader.read("result_failure_expires", Lifetime::from_value),
             chord_expires: reader.read("result_chord_expires", Lifetime::from_value),
             chord_join_timeout: reader.read("result_chord_join_timeout", limit),
+            chord_retry_interval: reader.read("result_chord_retry_interval", read::seconds),
             extended: reader.read("result_extended", boolean),
             serializer: reader.read("result_serializer", serializer),
             backend_transport_options: reader

@@ -1,5 +1,7 @@
 //! What a caller can say about one call.
 
+use std::sync::Arc;
+
 use super::{BadSignature, Spec};
 use crate::{
     task::When,
@@ -57,9 +59,15 @@ pub struct CallOptions {
     pub group_index: Option<i64>,
     /// The rest of the chain, the next step last.
     pub chain: Option<Vec<Value>>,
-    /// The body of the chord that the task is a header member of.
-    pub chord: Option<Value>,
-    /// Options that we do not know, kept as they are.
+    /// The body of the chord that the task is a header member of, which all members share.
+    pub chord: Option<Arc<Value>>,
+    /// How often what stands here was replaced.
+    pub replaced_task_nesting: Option<u32>,
+    /// The names of the stamps. Empty is not the same as none: what has it is not stamped by who calls it.
+    pub stamped_headers: Option<Vec<Value>>,
+    /// The stamps, which Celery has beside the other options.
+    pub stamps: Map,
+    /// Options that we do not know, kept as they are, and those that are null, which says something else than their absence.
     pub extra: Map,
 }
 
@@ -108,8 +116,12 @@ impl CallOptions {
         put("group_id", text(&self.group_id));
         put("group_index", self.group_index.map(Value::from));
         put("chain", self.chain.clone().map(Value::Array));
-        put("chord", self.chord.clone());
-        map.extend(self.extra.clone());
+        put("chord", self.chord.as_deref().cloned());
+        put("replaced_task_nesting", self.replaced_task_nesting.map(Value::from));
+        put("stamped_headers", self.stamped_headers.clone().map(Value::Array));
+        for (key, value) in self.stamps.iter().chain(&self.extra) {
+            map.entry(key).or_insert_with(|| value.clone());
+        }
         map
     }
 
@@ -121,6 +133,7 @@ impl CallOptions {
         let mut options = Self::default();
         for (key, value) in map {
             if value.is_null() {
+                options.extra.insert(key, value);
                 continue;
             }
             let bad = || BadSignature::new(format!("option `{key}` cannot be {value}"));
@@ -154,13 +167,93 @@ impl CallOptions {
                 "group_id" => options.group_id = Some(text()?),
                 "group_index" => options.group_index = Some(integer()?),
                 "chain" => options.chain = Some(value.as_array().cloned().ok_or_else(bad)?),
-                "chord" => options.chord = Some(value),
+                "chord" => options.chord = Some(Arc::new(value)),
+                "replaced_task_nesting" => {
+                    let nesting = value.as_u64().and_then(|nesting| nesting.try_into().ok());
+                    options.replaced_task_nesting = Some(nesting.ok_or_else(bad)?);
+                }
+                "stamped_headers" => {
+                    options.stamped_headers = Some(value.as_array().cloned().ok_or_else(bad)?);
+                }
                 _ => {
                     options.extra.insert(key, value);
                 }
             }
         }
+        let names = options.stamped_headers.iter().flatten().filter_map(Value::as_str);
+        for name in names {
+            if let Some(stamp) = options.extra.shift_remove(name) {
+                options.stamps.insert(name.to_owned(), stamp);
+            }
+        }
         Ok(options)
+    }
+
+    /// Puts the options of a call over these: what they say counts, and link what they link as well. The group and the stamps
+    /// stay, where these have them, as they do in Celery: whoever waits for the group would wait for ever.
+    pub(crate) fn overlay(&mut self, over: &Self) {
+        fn put<T: Clone>(own: &mut Option<T>, over: Option<&T>) {
+            if let Some(over) = over {
+                *own = Some(over.clone());
+            }
+        }
+        if !self.knows_its_group() {
+            put(&mut self.group_id, over.group_id.as_ref());
+        }
+        if self.stamped_headers.is_none() && over.stamped_headers.is_some() {
+            self.stamped_headers.clone_from(&over.stamped_headers);
+            self.stamps.clone_from(&over.stamps);
+        }
+        put(&mut self.task_id, over.task_id.as_ref());
+        put(&mut self.eta, over.eta.as_ref());
+        put(&mut self.expires, over.expires.as_ref());
+        put(&mut self.queue, over.queue.as_ref());
+        put(&mut self.exchange, over.exchange.as_ref());
+        put(&mut self.routing_key, over.routing_key.as_ref());
+        put(&mut self.priority, over.priority.as_ref());
+        put(&mut self.serializer, over.serializer.as_ref());
+        put(&mut self.compression, over.compression.as_ref());
+        put(&mut self.shadow, over.shadow.as_ref());
+        put(&mut self.ignore_result, over.ignore_result.as_ref());
+        put(&mut self.time_limit, over.time_limit.as_ref());
+        put(&mut self.soft_time_limit, over.soft_time_limit.as_ref());
+        put(&mut self.reply_to, over.reply_to.as_ref());
+        put(&mut self.argsrepr, over.argsrepr.as_ref());
+        put(&mut self.kwargsrepr, over.kwargsrepr.as_ref());
+        put(&mut self.root_id, over.root_id.as_ref());
+        put(&mut self.parent_id, over.parent_id.as_ref());
+        put(&mut self.group_index, over.group_index.as_ref());
+        put(&mut self.chain, over.chain.as_ref());
+        put(&mut self.chord, over.chord.as_ref());
+        put(&mut self.replaced_task_nesting, over.replaced_task_nesting.as_ref());
+        if !over.headers.is_empty() {
+            self.headers.clone_from(&over.headers);
+        }
+        for (own, over) in [(&mut self.link, &over.link), (&mut self.link_error, &over.link_error)]
+        {
+            for callback in over {
+                add(own, callback);
+            }
+        }
+        self.extra.extend(over.extra.iter().map(|(key, value)| (key.clone(), value.clone())));
+    }
+
+    /// What is set, without what is said to be null.
+    pub(crate) fn without_nulls(mut self) -> Self {
+        self.extra.retain(|_, value| !value.is_null());
+        self
+    }
+
+    /// Whether it says which group it is in, or that it is in none.
+    pub(crate) fn knows_its_group(&self) -> bool {
+        self.group_id.is_some() || self.extra.contains_key("group_id")
+    }
+}
+
+/// Adds a callback that is not there yet.
+pub(crate) fn add(callbacks: &mut Vec<Spec>, callback: &Spec) {
+    if !callbacks.contains(callback) {
+        callbacks.push(callback.clone());
     }
 }
 

@@ -1,17 +1,20 @@
 //! Sending many tasks: a batch goes to the broker in one round trip, while the next is written.
 
-use std::{pin::pin, task::Poll};
+use std::{pin::pin, sync::Arc, task::Poll};
 
 use futures_util::poll;
 
-use super::{Celery, Sent, result_tuple};
+use super::{Celery, Sent};
 use crate::{
     app::publish::Parcel,
+    backend::NewJoin,
     clock,
     context::Context,
     error::{Error, Unsent},
     result::AsyncResult,
-    signature::{Complete, Signature},
+    signature::{Complete, Signature, Spec},
+    tree::ResultTree,
+    value::Value,
 };
 
 /// How many messages go to the broker together, at most.
@@ -55,89 +58,189 @@ impl Celery {
     where
         In: Complete,
     {
+        let items = signatures.into_iter().flat_map(|signature| {
+            let (items, error) = match signature.into_spec().and_then(|spec| self.items(spec)) {
+                Ok(items) => (Some(items), None),
+                Err(error) => (None, Some(Err(error))),
+            };
+            items.into_iter().flatten().map(Ok).chain(error)
+        });
+        let sent = Box::pin(self.send_items(items)).await?;
+        let handle = |sent: Sent| AsyncResult::of_call(self, sent.id, sent.ignored);
+        Ok(sent.into_iter().map(handle).collect())
+    }
+
+    /// Sends what is listed, in that order, and returns what there is a handle for.
+    pub(super) async fn send_items(
+        &self,
+        items: impl Iterator<Item = Result<Item, Error>>,
+    ) -> Result<Vec<Sent>, Error> {
         let context = Context::current();
-        let mut signatures = signatures.into_iter();
-        let mut results: Vec<AsyncResult<Out>> = Vec::with_capacity(signatures.size_hint().0);
-        let mut batch = self.next_batch(&mut signatures, context.as_ref());
+        let mut items = items;
+        let mut sent: Vec<Note> = Vec::with_capacity(items.size_hint().0);
+        let mut batch = self.next_batch(&mut items, context.as_ref());
         loop {
-            let Batch { parcel, tasks, fault } = batch;
+            let Batch { parcel, notes, joins, bodies, fault, is_last } = batch;
             if let Some(error) = fault {
-                return Err(unsent(&results, Vec::new(), error));
+                return Err(unsent(sent, Vec::new(), error));
             }
-            if tasks.is_empty() {
-                return Ok(results);
+            if let Err(error) = self.begin_all(&joins, &bodies, context.as_ref()).await {
+                return Err(unsent(sent, Vec::new(), error));
             }
             let mut publishing = pin!(self.publish(&parcel));
             // It is under way from here on, while the next one is written.
             let begun = poll!(publishing.as_mut());
-            let next = self.next_batch(&mut signatures, context.as_ref());
+            let next = (!is_last).then(|| self.next_batch(&mut items, context.as_ref()));
             let published = match begun {
                 Poll::Ready(published) => published,
                 Poll::Pending => publishing.await,
             };
             if let Err(error) = published {
-                return Err(unsent(&results, tasks, error));
+                return Err(unsent(sent, notes, error));
             }
             if let Some(context) = &context {
-                context.add_children(tasks.iter().map(|task| result_tuple(&task.id)));
+                context.add_children(notes.iter().filter_map(Note::whole).map(Sent::to_tuple));
             }
-            let handle = |task: Sent| AsyncResult::of_call(self, task.id, task.ignored);
-            results.extend(tasks.into_iter().map(handle));
-            batch = next;
+            sent.extend(notes);
+            match next {
+                Some(next) => batch = next,
+                None => return Ok(sent.into_iter().filter_map(Note::into_whole).collect()),
+            }
         }
     }
 
-    /// The next signatures as messages, or why one of them cannot be one.
-    fn next_batch<In: Complete, Out>(
+    /// Makes joins known, and publishes what looks for their ends.
+    async fn begin_all(
         &self,
-        signatures: &mut impl Iterator<Item = Signature<In, Out>>,
+        joins: &[NewJoin],
+        bodies: &[Arc<Value>],
+        context: Option<&Context>,
+    ) -> Result<(), Error> {
+        let unlocking = self.begin_joins(joins, bodies).await?;
+        if unlocking.is_empty() {
+            return Ok(());
+        }
+        let mut parcel = Parcel::default();
+        for spec in unlocking {
+            self.pack(self.prepare(spec, context, clock::now())?, &mut parcel)?;
+        }
+        self.publish(&parcel).await
+    }
+
+    /// The next items as messages, or why one of them cannot be one.
+    fn next_batch(
+        &self,
+        items: &mut impl Iterator<Item = Result<Item, Error>>,
         context: Option<&Context>,
     ) -> Batch {
         let mut batch = Batch::default();
         let mut bytes = 0;
-        while batch.tasks.len() < MESSAGES_AT_ONCE && bytes < BYTES_AT_ONCE {
-            let Some(signature) = signatures.next() else { break };
-            match self.pack_one(signature, context, &mut batch.parcel) {
-                Ok(task) => batch.tasks.push(task),
-                Err(error) => {
-                    batch.fault = Some(error);
-                    break;
-                }
+        while batch.notes.len() < MESSAGES_AT_ONCE && bytes < BYTES_AT_ONCE {
+            let Some(item) = items.next() else {
+                batch.is_last = true;
+                break;
+            };
+            let packed = item.and_then(|item| self.pack_item(item, context, &mut batch));
+            if let Err(error) = packed {
+                batch.fault = Some(error);
+                break;
             }
             bytes += batch.parcel.batch.last().map_or(0, |last| last.message.body.len());
         }
         batch
     }
 
-    fn pack_one<In: Complete, Out>(
+    fn pack_item(
         &self,
-        signature: Signature<In, Out>,
+        item: Item,
         context: Option<&Context>,
-        parcel: &mut Parcel,
-    ) -> Result<Sent, Error> {
-        let outgoing = self.prepare(signature.into_spec()?, context, clock::now())?;
+        batch: &mut Batch,
+    ) -> Result<(), Error> {
+        let (spec, note): (_, fn(Sent) -> Note) = match item {
+            Item::Task(spec) => (spec, Note::Task),
+            Item::Part(spec) => (spec, |sent| Note::Part(sent.id)),
+            Item::Joins(joins, bodies) => {
+                batch.joins.extend(joins);
+                batch.bodies.extend(bodies);
+                return Ok(());
+            }
+            Item::End(tree) => {
+                let (id, tree) = (tree.id.clone(), Some(Box::new(tree)));
+                batch.notes.push(Note::Signature(Sent { id, ignored: false, tree }));
+                return Ok(());
+            }
+        };
+        let outgoing = self.prepare(spec, context, clock::now())?;
         let sent = outgoing.sent();
-        self.pack(outgoing, parcel)?;
-        Ok(sent)
+        self.pack(outgoing, &mut batch.parcel)?;
+        batch.notes.push(note(sent));
+        Ok(())
     }
+}
+
+/// What is sent, one after the other.
+pub(super) enum Item {
+    /// A task of which there is a handle.
+    Task(Spec),
+    /// What is to be done before what follows is sent, and what is sent when they are complete.
+    Joins(Vec<NewJoin>, Vec<Arc<Value>>),
+    /// One of the tasks of a signature.
+    Part(Spec),
+    /// There is a handle for what has been sent.
+    End(ResultTree),
 }
 
 /// Tasks that are sent together.
 #[derive(Default)]
 struct Batch {
     parcel: Parcel,
-    tasks: Vec<Sent>,
+    notes: Vec<Note>,
+    joins: Vec<NewJoin>,
+    bodies: Vec<Arc<Value>>,
     fault: Option<Error>,
+    is_last: bool,
+}
+
+/// What is known of something that is sent.
+enum Note {
+    /// One task, of which there is a handle.
+    Task(Sent),
+    /// The id of one of several, of which there is none.
+    Part(String),
+    /// Those before it have a handle together.
+    Signature(Sent),
+}
+
+impl Note {
+    fn whole(&self) -> Option<&Sent> {
+        match self {
+            Self::Task(sent) | Self::Signature(sent) => Some(sent),
+            Self::Part(_) => None,
+        }
+    }
+
+    fn into_whole(self) -> Option<Sent> {
+        match self {
+            Self::Task(sent) | Self::Signature(sent) => Some(sent),
+            Self::Part(_) => None,
+        }
+    }
+
+    /// The id of a task.
+    fn into_task(self) -> Option<String> {
+        match self {
+            Self::Task(Sent { id, .. }) | Self::Part(id) => Some(id),
+            Self::Signature(_) => None,
+        }
+    }
 }
 
 /// What went wrong, with what is known of the tasks up to there.
-fn unsent<Out>(sent: &[AsyncResult<Out>], unsure: Vec<Sent>, source: Error) -> Error {
+fn unsent(sent: Vec<Note>, unsure: Vec<Note>, source: Error) -> Error {
+    let ids = |notes: Vec<Note>| notes.into_iter().filter_map(Note::into_task).collect::<Vec<_>>();
+    let (sent, unsure) = (ids(sent), ids(unsure));
     if sent.is_empty() && unsure.is_empty() {
         return source;
     }
-    Error::Unsent(Box::new(Unsent {
-        sent: sent.iter().map(|result| result.id().to_owned()).collect(),
-        unsure: unsure.into_iter().map(|task| task.id).collect(),
-        source,
-    }))
+    Error::Unsent(Box::new(Unsent { sent, unsure, source }))
 }

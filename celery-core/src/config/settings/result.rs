@@ -27,7 +27,7 @@ pub(super) const RESULT: &[Setting] = settings! {
     result_backend_transport_options, "CELERY_RESULT_BACKEND_TRANSPORT_OPTIONS", Dict = "{}",
         used("options of the result backend, each honoured or refused by its driver");
     result_chord_retry_interval, "CELERY_RESULT_CHORD_RETRY_INTERVAL", Float = "1.0",
-        refused("this version never polls for the end of a chord");
+        used("seconds until it is looked again whether all parts of a chord are done, where the result backend does not count them");
     result_chord_join_timeout, "CELERY_RESULT_CHORD_JOIN_TIMEOUT", Float = "3.0",
         used("half the seconds that a worker has for sending the body of a chord, before another one does; null means 5");
     result_backend_max_sleep_between_retries_ms, "CELERY_RESULT_BACKEND_MAX_SLEEP_BETWEEN_RETRIES_MS", Int = "10000",
