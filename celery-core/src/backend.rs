@@ -70,6 +70,14 @@ pub trait Backend: fmt::Debug + Send + Sync + 'static {
         None
     }
 
+    /// Deletes what has expired: what `celery.backend_cleanup` asks for. There is nothing to do where the server does so itself.
+    ///
+    /// # Errors
+    /// [`BackendError`] when the server cannot be asked.
+    async fn clean_up(&self) -> Result<(), BackendError> {
+        Ok(())
+    }
+
     /// Whether anything is kept at all; `false` only for the disabled backend.
     fn is_enabled(&self) -> bool {
         true

@@ -10,16 +10,21 @@ use std::{
     },
 };
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
     app::Celery,
+    backend::Joined,
     error::Error,
     events::Fields,
+    exception::Exception,
+    ids,
     protocol::TaskMessage,
+    result::AsyncResult,
+    signature::{Complete, Signature},
     state::State,
-    task::{Failure, Retry, SoftTimeLimitExceeded, TaskError},
+    task::{Failure, Replace, Retry, SoftTimeLimitExceeded, TaskError},
     value::{Map, Value, to_value},
 };
 
@@ -43,6 +48,7 @@ struct Inner {
     stop: OnceLock<CancellationToken>,
     observed: AtomicBool,
     children: Mutex<Vec<Value>>,
+    join: Mutex<Option<Join>>,
 }
 
 impl Inner {
@@ -65,6 +71,7 @@ impl Context {
             stop: OnceLock::new(),
             observed: AtomicBool::new(false),
             children: Mutex::default(),
+            join: Mutex::default(),
         };
         Self { inner: Arc::new(inner) }
     }
@@ -168,6 +175,61 @@ impl Context {
         Retry::default()
     }
 
+    /// A wish that a signature is run in place of this task, to be returned as the task's error: Celery's `replace`.
+    ///
+    /// What takes its place has its id, its callbacks, its place in a chain and in the header of a chord, so that who waits for
+    /// this task gets the result of that. A group gives the list of its results.
+    ///
+    /// ```ignore
+    /// return Err(task.replace(Resize::s(path, 64)).into());
+    /// ```
+    pub fn replace<In: Complete, Out>(&self, signature: Signature<In, Out>) -> Replace {
+        let signature = signature.into_spec().and_then(|mut spec| {
+            if spec.options.chord.is_some() {
+                let why = "a signature that replaces a task must not be part of a chord";
+                return Err(Error::Call(why.to_owned()));
+            }
+            self.inner.app.complete(&mut spec);
+            Ok(spec)
+        });
+        Replace { signature }
+    }
+
+    /// Sends a task as one part more of the chord whose header this task is in: the body gets its result, too. Celery's
+    /// `add_to_chord`.
+    ///
+    /// ```ignore
+    /// task.add_to_chord(Fetch::s(next_page)).await?;
+    /// ```
+    ///
+    /// # Errors
+    /// [`Error::Call`] when this task is in no header of a chord, or the result backend does not count parts; otherwise as for
+    /// [`apply_async`](Signature::apply_async).
+    ///
+    /// # Cancel safety
+    /// A call that is dropped may leave a chord that waits for a part which was not sent.
+    pub async fn add_to_chord<In: Complete, Out>(
+        &self,
+        signature: Signature<In, Out>,
+    ) -> Result<AsyncResult<Out>, Error> {
+        let (app, request) = (&self.inner.app, &self.inner.request);
+        let (Some(body), Some(group)) = (&request.embed.chord, &request.headers.group) else {
+            return Err(Error::Call("the task is not in the header of a chord".to_owned()));
+        };
+        let mut spec = signature.into_spec()?;
+        let options = &mut spec.options;
+        options.chord = Some(Arc::new(body.clone()));
+        options.group_id = Some(group.clone());
+        options.group_index = request.headers.group_index;
+        options.task_id.get_or_insert_with(ids::text);
+        let no_joins =
+            || Error::Call("the result backend does not count the parts of chords".into());
+        let joins = app.backend().await?.joins().ok_or_else(no_joins)?;
+        joins.expect_more(group).await?;
+        let sent = self.scope(app.send_noting(spec)).await?;
+        Ok(AsyncResult::of_call(app, sent.id, sent.ignored))
+    }
+
     /// Waits until the task is asked to stop because it passed its soft time limit.
     ///
     /// A task that waits here, or looks at [`is_stopping`](Self::is_stopping), is given the time up to its hard limit to
@@ -215,6 +277,26 @@ impl Context {
     pub(crate) fn children(&self) -> Vec<Value> {
         self.inner.children.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
+}
+
+impl Context {
+    /// Leaves a join to the worker, which completes it when this run is over.
+    pub(crate) fn leave(&self, join: Join) {
+        *self.inner.join.lock().unwrap_or_else(PoisonError::into_inner) = Some(join);
+    }
+
+    /// The join that was left to the worker.
+    pub(crate) fn take_join(&self) -> Option<Join> {
+        self.inner.join.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+}
+
+/// A join that is to be completed.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Join {
+    pub(crate) joined: Joined,
+    /// With what its body fails, whatever the parts ended with.
+    pub(crate) fault: Option<Exception>,
 }
 
 impl fmt::Debug for Context {

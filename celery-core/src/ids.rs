@@ -12,6 +12,11 @@ thread_local! {
     static UNUSED: RefCell<Vec<[u8; 16]>> = const { RefCell::new(Vec::new()) };
 }
 
+/// The id that is made of a name: always the same one.
+pub(crate) fn of(name: &str) -> Uuid {
+    Uuid::new_v3(&Uuid::NAMESPACE_OID, name.as_bytes())
+}
+
 /// A new id, as random as [`Uuid::new_v4`] makes it, but without a call of the system for each.
 ///
 /// A process that is forked has its parent's: one that makes ids must be started.

@@ -47,6 +47,8 @@ pub enum Body {
     Async(fn(Context, Bound) -> BoxFuture<'static, Result<Value, TaskError>>),
     /// A `fn`: runs on a blocking thread.
     Blocking(fn(Context, Bound) -> Result<Value, TaskError>),
+    /// One of Celery's own, which reads its arguments itself, since it takes any.
+    Own(fn(Context) -> BoxFuture<'static, Result<Value, TaskError>>),
 }
 
 inventory::collect!(Registration);
@@ -74,6 +76,7 @@ impl fmt::Debug for Body {
         f.write_str(match self {
             Self::Async(_) => "Async",
             Self::Blocking(_) => "Blocking",
+            Self::Own(_) => "Own",
         })
     }
 }
@@ -185,7 +188,7 @@ impl Registry {
         self.tasks.get(name).cloned()
     }
 
-    /// All tasks, by name.
+    /// All tasks, by name, Celery's own among them.
     pub fn iter(&self) -> impl Iterator<Item = &Registration> {
         self.tasks.values().map(Arc::as_ref)
     }
@@ -204,9 +207,9 @@ impl Registry {
         if missing.is_empty() { Ok(()) } else { Err(RegistryError::MissingState { missing }) }
     }
 
-    /// All names, sorted.
+    /// The names of the program's tasks, sorted: without those of Celery's own, which every program has.
     pub fn names(&self) -> impl Iterator<Item = &'static str> {
-        self.tasks.keys().copied()
+        self.iter().map(|task| task.name).filter(|name| !name.starts_with("celery."))
     }
 }
 

@@ -3,6 +3,7 @@
 use std::{convert::Infallible, fmt, iter, str::FromStr};
 
 use bytes::Bytes;
+use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::{
     codec::{EncodeError, MAX_DEPTH, Serializer, deeper_than, json},
@@ -90,6 +91,18 @@ impl FromStr for State {
 
     fn from_str(name: &str) -> Result<Self, Infallible> {
         Ok(name.into())
+    }
+}
+
+impl Serialize for State {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.as_str())
+    }
+}
+
+impl<'de> Deserialize<'de> for State {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Ok(String::deserialize(deserializer)?.as_str().into())
     }
 }
 

@@ -1,6 +1,6 @@
 //! What a task is, and how one ends.
 
-use std::{any::Any, error::Error, fmt, panic::Location, sync::Arc, time::Duration};
+use std::{any::Any, error::Error as StdError, fmt, panic::Location, sync::Arc, time::Duration};
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -8,8 +8,10 @@ use serde::{Deserialize, Serialize};
 use crate::{
     app::Celery,
     arguments::{Hidden, Parameter},
+    error::Error,
     exception::Exception,
     options::Options,
+    signature::Spec,
     value::{Map, Value},
 };
 
@@ -48,6 +50,8 @@ pub enum TaskError {
     Ignore,
     /// The message is to be rejected.
     Reject(Reject),
+    /// A signature is to be run in its place.
+    Replace(Box<Spec>),
 }
 
 /// Ends a run of which nothing is to be recorded: `Err(Ignore.into())`.
@@ -85,7 +89,7 @@ pub struct Failure {
     /// A traceback that is known in full, such as that of a panic.
     pub traceback: Option<String>,
     #[serde(skip)]
-    source: Option<Arc<dyn Error + Send + Sync>>,
+    source: Option<Arc<dyn StdError + Send + Sync>>,
 }
 
 impl Failure {
@@ -95,7 +99,7 @@ impl Failure {
     }
 
     /// The error, for `autoretry_for` to look at.
-    pub fn error(&self) -> Option<&(dyn Error + 'static)> {
+    pub fn error(&self) -> Option<&(dyn StdError + 'static)> {
         match &self.source {
             Some(error) => Some(error.as_ref()),
             None => None,
@@ -124,7 +128,7 @@ impl fmt::Debug for Failure {
     }
 }
 
-impl<E: Error + Send + Sync + 'static> From<E> for TaskError {
+impl<E: StdError + Send + Sync + 'static> From<E> for TaskError {
     #[track_caller]
     fn from(error: E) -> Self {
         let location = Location::caller();
@@ -167,6 +171,22 @@ impl From<Reject> for TaskError {
     fn from(reject: Reject) -> Self {
         Self::Reject(reject)
     }
+}
+
+impl From<Replace> for TaskError {
+    fn from(replace: Replace) -> Self {
+        match replace.signature {
+            Ok(signature) => Self::Replace(Box::new(signature)),
+            Err(error) => error.into(),
+        }
+    }
+}
+
+/// A wish that a signature is run in place of the task, from [`Context::replace`](crate::context::Context::replace).
+#[derive(Clone, Debug)]
+#[must_use = "a task is replaced when it returns this as its error"]
+pub struct Replace {
+    pub(crate) signature: Result<Spec, Error>,
 }
 
 /// A wish to be run again, from [`Context::retry`](crate::context::Context::retry).

@@ -6,12 +6,15 @@
 //! Nothing that a message or a task does stops the worker.
 
 mod admit;
+mod builtins;
 #[cfg(unix)]
 mod child;
 #[doc(hidden)]
 pub mod command_support;
 mod consumer;
 mod control;
+mod doomed;
+mod errbacks;
 mod execute;
 mod follow;
 mod health;
@@ -19,6 +22,7 @@ mod gossip;
 mod heart;
 mod hooks;
 mod intake;
+mod join;
 mod limits;
 mod line;
 mod mingle;
@@ -34,6 +38,7 @@ mod refuse;
 mod request;
 mod requests;
 mod revoked;
+mod send;
 mod settle;
 mod slots;
 mod state_db;
@@ -204,7 +209,7 @@ impl Worker {
             prefetch_multiplier: multiplier,
             limits: Default::default(),
             intake: Intake::new(queues.clone(), NonZeroU32::new(held)),
-            requests: Requests::new(app.registry()?.names()),
+            requests: Requests::new(app.registry()?.iter().map(|task| task.name)),
             revoked: Revoked::new(app.revokes()),
             health: Health::default(),
             rates: Rates::new(app.registry()?, app.config()),
@@ -300,6 +305,7 @@ impl Worker {
             .is_some()
             .then(|| tokio::spawn(gossip::listen(self.node.clone(), background.clone())));
         tokio::spawn(Arc::clone(&self.node).keep_scaling(background.clone()));
+        tokio::spawn(join::keep_looking(Arc::clone(&self.node), background.clone()));
         let ended = consumer::run(&self.node, shutdown).await;
         self.node.pool.close().await;
         background.cancel();

@@ -3,6 +3,7 @@
 //! Nothing here sleeps. What a task does is seen through a [`Probe`], and what is waited for comes within a limit, which
 //! under paused time is over at once when nothing else is left to happen.
 
+pub(super) mod canvas;
 mod faulty;
 mod log;
 mod probe;

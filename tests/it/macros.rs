@@ -43,6 +43,7 @@ async fn run<T: Task>(args: Value, kwargs: Value) -> Result<Value, TaskError> {
     match task.body {
         Body::Async(body) => body(context, bound).await,
         Body::Blocking(body) => body(context, bound),
+        Body::Own(_) => panic!("a task of Celery's own"),
     }
 }
 

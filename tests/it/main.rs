@@ -5,7 +5,9 @@
 mod acks;
 mod autodiscovery;
 mod bad_input;
+mod builtins;
 mod calling;
+mod chords;
 mod circle;
 #[cfg(feature = "cli")]
 mod cli;
@@ -13,6 +15,7 @@ mod concurrency;
 mod events;
 #[cfg(feature = "macros")]
 mod examples;
+mod errbacks;
 mod failures;
 mod follow;
 mod harness;
@@ -30,6 +33,7 @@ mod outage;
 mod rates;
 mod redact;
 mod remote;
+mod replace;
 mod retry;
 mod revoke;
 mod routing;

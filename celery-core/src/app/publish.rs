@@ -18,6 +18,15 @@ pub(crate) struct Parcel {
     told: Vec<Outgoing>,
 }
 
+impl Parcel {
+    /// Adds what is in another one.
+    pub(crate) fn append(&mut self, mut other: Self) {
+        self.batch.append(&mut other.batch);
+        self.told.append(&mut other.told);
+        self.first = self.first.take().or(other.first);
+    }
+}
+
 impl Celery {
     /// Whether messages go to the broker that they come from.
     pub(crate) fn publishes_where_it_consumes(&self) -> bool {

@@ -210,7 +210,7 @@ impl Celery {
     }
 
     /// A signature as whoever sends it in our place is to read it, with its parts and its callbacks.
-    fn complete(&self, spec: &mut Spec) {
+    pub(crate) fn complete(&self, spec: &mut Spec) {
         match &mut spec.kind {
             Kind::Task => {
                 spec.carry_redaction(&self.repr_limits());

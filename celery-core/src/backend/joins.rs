@@ -117,11 +117,11 @@ pub struct Callback {
 }
 
 /// A join that is complete, and this process's to complete.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Joined {
     /// The id of the header's group.
     pub group_id: String,
-    /// By which the one is known who completes it.
+    /// By which the one is known who completes it; empty where nobody else could, since it is not counted here.
     pub token: String,
     /// What each part ended with, in order.
     pub parts: Vec<Counted>,
@@ -132,7 +132,7 @@ pub struct Joined {
 }
 
 /// What a part ended with.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Counted {
     /// The id of its task.
     pub task_id: String,

@@ -125,7 +125,8 @@ impl ChildProcess {
         let context = Context::new(app.clone(), message, self.identity.hostname.clone());
         let Traced { verdict, runtime } =
             trace(&task, &context, limits, (), pending::<Outcome>()).await;
-        Report { verdict, runtime, children: context.children(), resident: resident() }
+        let (children, join) = (context.children(), context.take_join());
+        Report { verdict, runtime, children, join, resident: resident() }
     }
 
     /// The worker reads at once, so that nothing waits for long that might run here besides.

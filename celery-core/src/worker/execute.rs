@@ -36,13 +36,19 @@ pub(super) async fn execute(
     occupied: impl Send + 'static,
     stopped: impl Future<Output = Outcome> + Send,
 ) -> Outcome {
-    let bound = match bind(task, context) {
-        Ok(bound) => bound,
-        Err(error) => return Outcome::Error(error),
+    let bound = || bind(task, context);
+    let run = match task.body {
+        Body::Async(body) => {
+            bound().map(|bound| run_async(body(context.clone(), bound), context, occupied).boxed())
+        }
+        Body::Blocking(body) => {
+            bound().map(|bound| run_blocking(body, context.clone(), bound, occupied).boxed())
+        }
+        Body::Own(body) => Ok(run_async(body(context.clone()), context, occupied).boxed()),
     };
-    let mut run: Run<'_> = match task.body {
-        Body::Async(body) => Box::pin(run_async(body(context.clone(), bound), context, occupied)),
-        Body::Blocking(body) => Box::pin(run_blocking(body, context.clone(), bound, occupied)),
+    let mut run: Run<'_> = match run {
+        Ok(run) => run,
+        Err(error) => return Outcome::Error(error),
     };
     let hard = limit(limits.hard);
     tokio::pin!(hard);
@@ -58,7 +64,7 @@ pub(super) async fn execute(
             () = &mut hard => break Outcome::TimedOut(limits.hard.unwrap_or_default()),
             () = &mut soft, if !told => {
                 told = true;
-                if !context.ask_to_stop() && matches!(task.body, Body::Async(_)) {
+                if !context.ask_to_stop() && !matches!(task.body, Body::Blocking(_)) {
                     break Outcome::Error(Failure::from(SoftTimeLimitExceeded).into());
                 }
             }
@@ -92,7 +98,7 @@ async fn run_async(
     }
 }
 
-async fn run_blocking(
+pub(super) async fn run_blocking(
     body: fn(Context, Bound) -> Result<Value, TaskError>,
     context: Context,
     bound: Bound,

@@ -1,41 +1,70 @@
 //! What follows a task: callbacks and the rest of a chain upon success, error callbacks upon failure.
 
-use std::collections::VecDeque;
+use std::{error::Error as StdError, mem, sync::Arc};
 
 use crate::{
-    app::{
-        Celery,
-        send::{Outgoing, result_tuple},
-    },
+    app::{Celery, send::Outgoing},
+    canvas::plan::{Call, Plan, replace},
     clock,
     context::Context,
+    error::Error,
     exception::Exception,
-    ids,
     protocol::TaskMessage,
     signature::{Kind, Spec},
-    value::Value,
+    value::{Map, Value},
 };
 
-/// Messages to publish, and the results that they will have.
+/// What is to be sent, and the results that it will have.
 #[derive(Debug, Default)]
 pub(super) struct Follows {
-    /// The callbacks, and the next step of the chain as the last.
-    pub(super) outgoing: Vec<Outgoing>,
+    /// In this order.
+    pub(super) calls: Vec<Prepared>,
+    /// Their results, as result tuples.
     pub(super) children: Vec<Value>,
-    /// Whether the last message is the next step of the chain.
-    pub(super) goes_on: bool,
     /// Why the chain does not go on, although it should.
     pub(super) broken: Option<Exception>,
-    /// The results that are known already, of which the next ones are made.
-    known: VecDeque<Value>,
 }
 
-/// The callbacks and the next step of the chain, with the result of the task.
+/// A signature that is ready to be sent.
+#[derive(Debug)]
+pub(super) struct Prepared {
+    /// What is planned, but for the tasks: what has to be begun before anything is published.
+    pub(super) plan: Plan,
+    /// The messages.
+    pub(super) outgoing: Vec<Outgoing>,
+    /// Whether it is the next step of the chain.
+    pub(super) goes_on: bool,
+    /// Under which the messages are published once, whoever does it.
+    pub(super) name: Option<String>,
+}
+
+/// The callbacks and the next step of the chain, with the result of the task. Asked for again, they have the same ids.
 pub(super) fn after_success(app: &Celery, context: &Context, result: &Value) -> Follows {
-    successors(app, context, result, VecDeque::new())
+    let embed = &context.request().embed;
+    let mut follows = Follows::default();
+    let callbacks = read(context, embed.callbacks.as_deref().unwrap_or_default());
+    follows.send_all(app, context, callbacks, result);
+    if let Some((next, rest)) = embed.chain.as_deref().and_then(<[Value]>::split_last) {
+        let callbacks = follows.calls.len();
+        for step in read(context, std::slice::from_ref(next)) {
+            let mut call = with(result);
+            call.options.chain = Some(rest.to_vec());
+            follows.send(app, context, "succeeded", step, call);
+        }
+        match &mut follows.calls[callbacks..] {
+            [step, ..] => step.goes_on = true,
+            [] => {
+                let reason =
+                    "the next step of the chain could not be sent; the log of the worker says why";
+                follows.broken = Some(broken(reason));
+            }
+        }
+    }
+    follows
 }
 
-/// As [`after_success`], of a task that has these children already: what follows has the ids that it was to have.
+/// As [`after_success`], of a task that was run before and has these children: nothing, where whoever ran it has published what
+/// follows before it stored them, as Celery does.
 pub(super) fn again(
     app: &Celery,
     context: &Context,
@@ -43,65 +72,74 @@ pub(super) fn again(
     children: &[Value],
 ) -> Follows {
     let follows = after_success(app, context, result);
-    let first = children.len().checked_sub(follows.children.len());
-    let known = first.map_or(&[][..], |first| &children[first..]);
-    // The last children are those that follow, unless somebody else stored the result.
-    let alike = |(a, b): (&Value, &Value)| members(a).map(Vec::len) == members(b).map(Vec::len);
-    if known.is_empty() || !known.iter().zip(&follows.children).all(alike) {
-        return follows;
+    if children.is_empty() || children.ends_with(&follows.children) {
+        follows
+    } else {
+        Follows::default()
     }
-    successors(app, context, result, known.iter().cloned().collect())
 }
 
-fn successors(app: &Celery, context: &Context, result: &Value, known: VecDeque<Value>) -> Follows {
-    let embed = &context.request().embed;
-    let with_result = |spec: Spec| spec.with_result(result.clone());
-    let mut follows = Follows { known, ..Follows::default() };
-    let callbacks = read(context, embed.callbacks.as_deref().unwrap_or_default());
-    follows.send_all(app, context, callbacks.into_iter().map(with_result).collect());
-    if let Some((next, rest)) = embed.chain.as_deref().and_then(<[Value]>::split_last) {
-        let sent = follows.outgoing.len();
-        for mut step in read(context, std::slice::from_ref(next)) {
-            step.options.chain = Some(rest.to_vec());
-            follows.send(app, context, with_result(step));
-        }
-        follows.goes_on = follows.outgoing.len() > sent;
-        if !follows.goes_on {
-            let reason =
-                "the next step of the chain could not be sent; the log of the worker says why";
-            follows.broken = Some(broken(reason));
-        }
-    }
-    if embed.chord.is_some() {
-        tracing::error!(
-            id = context.id(),
-            "the task is part of a chord, which this version does not count: the chord's body will not be called"
-        );
-    }
-    follows
-}
-
-/// The error callbacks, with the id of the task.
-pub(super) fn after_failure(app: &Celery, context: &Context) -> Follows {
-    let errbacks = read(context, context.request().embed.errbacks.as_deref().unwrap_or_default());
-    let id = || Value::from(context.id());
+/// Error callbacks, as a group, with the id of the task.
+pub(super) fn after_failure(app: &Celery, context: &Context, errbacks: Vec<Spec>) -> Follows {
     let mut follows = Follows::default();
-    follows.send_group(
-        app,
-        context,
-        errbacks.into_iter().map(|spec| spec.with_result(id())).collect(),
-    );
+    if !errbacks.is_empty() {
+        let id = Value::from(context.id());
+        follows.send(app, context, "failed", group(errbacks), with(&id));
+    }
     follows
+}
+
+/// The body of the chord of that group, with the results of its header. Asked for again, it has the same ids.
+///
+/// # Errors
+/// [`Error::Call`] when it cannot be called.
+pub(super) fn body(
+    app: &Celery,
+    context: &Context,
+    group: &str,
+    body: Spec,
+    results: &Value,
+) -> Result<Prepared, Error> {
+    let name = format!("{group} joined");
+    let call = Call { seed: Some(name.clone()), ..with(results) };
+    let mut prepared = prepare(app, context, body, call)?;
+    prepared.name = Some(name);
+    Ok(prepared)
+}
+
+/// What stands in for the task, with its id, and what follows it. Asked for again, it has the same ids.
+///
+/// # Errors
+/// [`Error::Call`] when the signature cannot stand in for a task.
+pub(super) fn replacement(
+    app: &Celery,
+    context: &Context,
+    signature: Value,
+) -> Result<Prepared, Error> {
+    let message = context.request();
+    let (headers, embed) = (&message.headers, &message.embed);
+    let spec = Spec::from_value(signature).map_err(|error| Error::Call(error.to_string()))?;
+    let replaced = replace::Replaced {
+        id: message.id.clone(),
+        root_id: headers.root_id.clone(),
+        group_id: headers.group.clone(),
+        group_index: headers.group_index,
+        chord: embed.chord.clone().map(Arc::new),
+        chain: embed.chain.clone(),
+        callbacks: read(context, embed.callbacks.as_deref().unwrap_or_default()),
+        errbacks: read(context, embed.errbacks.as_deref().unwrap_or_default()),
+        nesting: headers.replaced_task_nesting,
+        errors_of_header: app.config().task.allow_error_cb_on_chord_header,
+    };
+    let (spec, options) = replace::replacement(spec, replaced)?;
+    let seed = Some(format!("{} replaced: {}", message.id, headers.replaced_task_nesting));
+    prepare(app, context, spec, Call { options, seed, ..Call::default() })
 }
 
 /// The steps of the chain that come after the task, the last one first: their ids, and what is known of them.
-pub(super) fn rest_of_chain(message: &TaskMessage) -> Vec<TaskMessage> {
+pub(super) fn rest_of_chain(message: &TaskMessage) -> Vec<Spec> {
     let steps = message.embed.chain.as_deref().unwrap_or_default().iter();
-    let specs = steps.filter_map(|step| Spec::from_value(step.clone()).ok());
-    let failed = specs.filter_map(|spec| {
-        Some(TaskMessage { id: spec.options.task_id?, task: spec.task, ..TaskMessage::default() })
-    });
-    failed.collect()
+    steps.filter_map(|step| Spec::from_value(step.clone()).ok()).collect()
 }
 
 /// The failure of steps that are never reached.
@@ -112,79 +150,70 @@ pub(super) fn broken(reason: impl Into<String>) -> Exception {
 impl Follows {
     /// Whether there is anything to be done.
     pub(super) fn is_something(&self) -> bool {
-        !self.outgoing.is_empty() || self.broken.is_some()
+        !self.calls.is_empty() || self.broken.is_some()
     }
 
-    /// One is sent as it is, several as a group.
-    fn send_all(&mut self, app: &Celery, context: &Context, mut specs: Vec<Spec>) {
-        match specs.len() {
-            0 => {}
-            1 => specs.drain(..).for_each(|spec| self.send(app, context, spec)),
-            _ => self.send_group(app, context, specs),
+    /// One is sent as it is; of several each group as it is, and the others as one group.
+    fn send_all(&mut self, app: &Celery, context: &Context, mut specs: Vec<Spec>, result: &Value) {
+        if specs.len() > 1 {
+            let (mut groups, others): (Vec<_>, Vec<_>) =
+                specs.into_iter().partition(|spec| matches!(spec.kind, Kind::Group(_)));
+            if !others.is_empty() {
+                groups.push(group(others));
+            }
+            specs = groups;
+        }
+        for spec in specs {
+            self.send(app, context, "succeeded", spec, with(result));
         }
     }
 
-    fn send_group(&mut self, app: &Celery, context: &Context, specs: Vec<Spec>) {
-        if specs.is_empty() {
-            return;
-        }
-        let known = self.known.pop_front();
-        let group = known.as_ref().and_then(id).map(str::to_owned);
-        let group = group.unwrap_or_else(|| ids::random().to_string());
-        for member in known.as_ref().and_then(members).into_iter().flatten().rev() {
-            self.known.push_front(member.clone());
-        }
-        let members = self.children.len();
-        for (index, mut spec) in specs.into_iter().enumerate() {
-            spec.options.group_id = Some(group.clone());
-            spec.options.group_index = i64::try_from(index).ok();
-            self.send(app, context, spec);
-        }
-        let members: Vec<_> = self.children.drain(members..).collect();
-        self.children.push(serde_json::json!([[group, null], members]));
-    }
-
-    fn send(&mut self, app: &Celery, context: &Context, mut spec: Spec) {
+    /// Logs what cannot be sent. The ids are made of the task's own, and of what became of it.
+    fn send(&mut self, app: &Celery, context: &Context, after: &str, spec: Spec, mut call: Call) {
         let task = spec.task.clone();
-        if let Some(known) = self.known.pop_front().as_ref().and_then(id) {
-            spec.options.task_id = Some(known.to_owned());
-        }
-        match app.prepare(spec, Some(context), clock::now()) {
-            Ok(outgoing) => {
-                self.children.push(result_tuple(&outgoing.message.id));
-                self.outgoing.push(outgoing);
+        call.seed = Some(format!("{} {after}: {}", context.id(), self.calls.len()));
+        match prepare(app, context, spec, call) {
+            Ok(prepared) => {
+                self.children.push(prepared.plan.result.to_value());
+                self.calls.push(prepared);
             }
             Err(error) => tracing::error!(
                 id = context.id(),
                 task,
-                error = &error as &dyn std::error::Error,
-                "could not send the task that follows"
+                error = &error as &dyn StdError,
+                "could not send what follows the task"
             ),
         }
     }
 }
 
-/// The id in a result tuple.
-fn id(tuple: &Value) -> Option<&str> {
-    tuple.get(0)?.get(0)?.as_str()
+/// All that is sent for a signature.
+pub(super) fn prepare(
+    app: &Celery,
+    context: &Context,
+    spec: Spec,
+    call: Call,
+) -> Result<Prepared, Error> {
+    let mut plan = app.plan(spec, call)?;
+    let prepare = |task| app.prepare(task, Some(context), clock::now());
+    let outgoing = mem::take(&mut plan.tasks).into_iter().map(prepare).collect::<Result<_, _>>()?;
+    Ok(Prepared { plan, outgoing, goes_on: false, name: None })
 }
 
-/// The members of the group in a result tuple, if it is one.
-fn members(tuple: &Value) -> Option<&Vec<Value>> {
-    tuple.get(1)?.as_array()
+fn with(result: &Value) -> Call {
+    Call { args: vec![result.clone()], ..Call::default() }
+}
+
+fn group(members: Vec<Spec>) -> Spec {
+    Spec { kind: Kind::Group(members), ..Spec::new("celery.group", Vec::new(), Map::new()) }
 }
 
 /// The signatures, without those that cannot be read, which are told of.
-fn read(context: &Context, values: &[Value]) -> Vec<Spec> {
+pub(super) fn read(context: &Context, values: &[Value]) -> Vec<Spec> {
     let mut specs = Vec::new();
     for value in values {
         match Spec::from_value(value.clone()) {
-            Ok(spec) if matches!(spec.kind, Kind::Task) => specs.push(spec),
-            Ok(spec) => tracing::error!(
-                id = context.id(),
-                kind = spec.kind.name(),
-                "what follows the task is no single task, which this version does not send"
-            ),
+            Ok(spec) => specs.push(spec),
             Err(error) => {
                 tracing::error!(id = context.id(), %error, "what follows the task cannot be read");
             }

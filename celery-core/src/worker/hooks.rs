@@ -49,7 +49,7 @@ pub(super) fn after(task: &Registration, context: &Context, verdict: &Verdict) {
             tell(context, "task_retry", |signals| signals.task_retry(context, again.eta, reason));
             (State::Retry, None)
         }
-        Verdict::Ignore => (State::Ignored, None),
+        Verdict::Ignore | Verdict::Replace(_) => (State::Ignored, None),
         Verdict::Reject(_) | Verdict::Lost(_) => (State::Rejected, None),
         Verdict::Revoke(_) => (State::Revoked, None),
         // Another worker runs it, of which nothing is known yet.

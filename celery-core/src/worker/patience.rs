@@ -11,7 +11,6 @@ use crate::{
     broker::{Broker, BrokerError, Delivery, Settlement},
     context::Context,
     error::Error,
-    protocol::TaskMessage,
     state::{State, TaskMeta},
     value::Value,
 };
@@ -33,22 +32,20 @@ impl Node {
         state: State,
         result: Value,
         traceback: Option<String>,
-        children: Vec<Value>,
     ) -> Result<(), Undone> {
-        let meta = self.app.meta(context.request(), state, result, &self.hostname);
-        self.store_meta(&TaskMeta { traceback, children: Some(children), ..meta }).await
+        self.store_meta(&self.meta_of(context, state, result, traceback)).await
     }
 
-    /// Stores the state of a step that will not be run because of one before it.
-    pub(super) async fn store_step(
+    /// What is stored of a state of the run.
+    pub(super) fn meta_of(
         &self,
-        step: &TaskMessage,
+        context: &Context,
         state: State,
-        exception: Value,
+        result: Value,
         traceback: Option<String>,
-    ) -> Result<(), Undone> {
-        let meta = self.app.meta(step, state, exception, &self.hostname);
-        self.store_meta(&TaskMeta { traceback, children: Some(Vec::new()), ..meta }).await
+    ) -> TaskMeta {
+        let meta = self.app.meta(context.request(), state, result, &self.hostname);
+        TaskMeta { traceback, children: Some(context.children()), ..meta }
     }
 
     /// Writes a message that is to be published.
@@ -68,13 +65,6 @@ impl Node {
                 Err(error)
             }
         }
-    }
-
-    /// Publishes a message.
-    pub(super) async fn publish(&self, outgoing: Outgoing) -> Result<(), Undone> {
-        let mut parcel = Parcel::default();
-        self.pack(outgoing, &mut parcel).map_err(Undone::Failed)?;
-        self.publish_all(&parcel).await
     }
 
     /// Publishes messages.
@@ -111,7 +101,8 @@ impl Node {
         }
     }
 
-    async fn store_meta(&self, meta: &TaskMeta) -> Result<(), Undone> {
+    /// Stores what is known of a task.
+    pub(super) async fn store_meta(&self, meta: &TaskMeta) -> Result<(), Undone> {
         let app = &self.app;
         let store = || async move { Ok(app.backend().await?.store(meta).await?) };
         self.persist("store a result", &meta.task_id, store).await
@@ -121,15 +112,20 @@ impl Node {
     ///
     /// From the first failure on it takes a slot as soon as one is free: during an outage what is left to do does not
     /// pile up, since there are only so many slots.
-    async fn persist<F>(&self, what: &str, id: &str, attempt: impl Fn() -> F) -> Result<(), Undone>
+    pub(super) async fn persist<T, F>(
+        &self,
+        what: &str,
+        id: &str,
+        attempt: impl Fn() -> F,
+    ) -> Result<T, Undone>
     where
-        F: Future<Output = Result<(), Error>>,
+        F: Future<Output = Result<T, Error>>,
     {
         let mut pause = Duration::from_millis(100);
         let mut slot = None;
         loop {
             let error = match attempt().await {
-                Ok(()) => return Ok(()),
+                Ok(done) => return Ok(done),
                 Err(error) => error,
             };
             let passes = matches!(

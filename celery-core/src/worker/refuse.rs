@@ -7,7 +7,7 @@ use super::{
     node::Node,
     request::{Rules, settle},
     revoked::Revocation,
-    settle::{Stopped, fail, go_on, store_rest},
+    settle::{Stopped, conclude_failed, fail},
     verdict::Cause,
 };
 use crate::{
@@ -31,11 +31,9 @@ pub(super) async fn revoke(
     revocation: Revocation,
 ) {
     node.tell(&message, &Moment::Revoked(&revocation));
-    let stored = if Rules::new(&node, &task.options, &message).stores_errors {
-        store_unrun(&node, message, State::Revoked, revocation.exception()).await
-    } else {
-        Ok(())
-    };
+    let stores = Rules::new(&node, &task.options, &message).stores_errors;
+    let exception = revocation.exception();
+    let stored = conclude_unrun(&node, message, stores, State::Revoked, exception).await;
     settle(delivery, stored.map_or(Settlement::HandBack, |()| Settlement::Ack)).await;
 }
 
@@ -74,7 +72,8 @@ pub(super) async fn refuse_unregistered(
     );
     node.tell(&message, &Moment::Unregistered);
     let exception = Exception::new("NotRegistered", "celery.exceptions", message.task.clone());
-    let stored = store_unrun(&node, message, State::Failure, exception).await;
+    let stores = message.headers.ignore_result != Some(true);
+    let stored = conclude_unrun(&node, message, stores, State::Failure, exception).await;
     settle(delivery, stored.map_or(Settlement::HandBack, |()| Settlement::Quarantine(reason)))
         .await;
 }
@@ -98,24 +97,21 @@ pub(super) async fn refuse(node: Arc<Node>, delivery: Delivery, error: ProtocolE
     if let (Some(task), Some(id)) = (error.task, error.id) {
         let message = Arc::new(TaskMessage { task, id, ..TaskMessage::default() });
         let exception = Exception::new(kind, module, reason.clone());
-        stored = store_unrun(&node, message, State::Failure, exception).await;
+        stored = conclude_unrun(&node, message, true, State::Failure, exception).await;
     }
     settle(delivery, stored.map_or(Settlement::HandBack, |()| Settlement::Quarantine(reason)))
         .await;
 }
 
-/// Stores the end of a task that was not run. The rest of its chain shares it, which Celery leaves pending for ever.
-async fn store_unrun(
+/// Ends a task that was not run. The rest of its chain shares it, which Celery leaves pending for ever, and where it is part of
+/// a chord it is counted.
+async fn conclude_unrun(
     node: &Node,
     message: Arc<TaskMessage>,
+    stores: bool,
     state: State,
     exception: Exception,
 ) -> Result<(), Stopped> {
     let context = Context::new(node.app.clone(), message, Arc::clone(&node.hostname));
-    let message = context.request();
-    if message.headers.ignore_result == Some(true) {
-        return Ok(());
-    }
-    go_on(node.store(&context, state.clone(), exception.to_value(), None, Vec::new()).await)?;
-    store_rest(node, message, state, &exception, None).await
+    conclude_failed(node, &context, stores, state, &exception, None).await
 }

@@ -244,6 +244,11 @@ pub(super) struct Rules {
 }
 
 impl Rules {
+    /// For how long it may run.
+    pub(super) fn limits(&self) -> Limits {
+        self.limits
+    }
+
     pub(super) fn new(node: &Node, options: &Options, message: &TaskMessage) -> Self {
         let config = node.app.config();
         let either = options.acks_on_failure_or_timeout;

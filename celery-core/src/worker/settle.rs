@@ -6,7 +6,9 @@
 use std::time::Duration;
 
 use super::{
+    doomed, errbacks,
     follow::{self, Follows},
+    join,
     moment::Moment,
     node::Node,
     patience::Undone,
@@ -17,6 +19,7 @@ use super::{
 };
 use crate::{
     app::{publish::Parcel, send::result_tuple},
+    backend::Joined,
     broker::{Delivery, Settlement},
     context::Context,
     error::Error,
@@ -53,6 +56,9 @@ async fn ending(
     late: &mut Option<Delivery>,
 ) -> Result<Settlement, Stopped> {
     let message = context.request();
+    if let Some(left) = context.take_join() {
+        Box::pin(join::complete_left(node, left)).await?;
+    }
     match traced.verdict {
         Verdict::Succeed(value) => succeed(node, context, rules, value, traced.runtime, late).await,
         Verdict::Fail(failure, cause) => {
@@ -63,6 +69,9 @@ async fn ending(
             node.tell(message, &Moment::Ignored);
             Ok(Settlement::Ack)
         }
+        Verdict::Replace(signature) => {
+            Box::pin(replace(node, context, rules, signature, late)).await
+        }
         Verdict::Reject(reject) => {
             node.tell(message, &Moment::Rejected { reject: &reject, late: rules.acks_late });
             if reject.requeue {
@@ -70,11 +79,7 @@ async fn ending(
             }
             let mut exception = Exception::new("Reject", "celery.exceptions", reject.reason);
             exception.exc_message.push(false.into());
-            if rules.stores_errors {
-                let (result, children) = (exception.to_value(), context.children());
-                let store = node.store(context, State::Failure, result, None, children);
-                go_on(Box::pin(store).await)?;
-            }
+            Box::pin(end(node, context, rules, State::Failure, &exception, None)).await?;
             Ok(Settlement::Reject)
         }
         Verdict::Lost(reject) => {
@@ -109,11 +114,11 @@ pub(super) async fn already_done(
 pub(super) struct Stopped;
 
 /// What cannot be done has been logged, and the rest goes on without it.
-#[expect(clippy::needless_pass_by_value, reason = "it takes the place of a `?`")]
-pub(super) fn go_on(done: Result<(), Undone>) -> Result<(), Stopped> {
+pub(super) fn go_on<T: Default>(done: Result<T, Undone>) -> Result<T, Stopped> {
     match done {
+        Ok(done) => Ok(done),
         Err(Undone::Stopped) => Err(Stopped),
-        Ok(()) | Err(Undone::Failed(_)) => Ok(()),
+        Err(Undone::Failed(_)) => Ok(T::default()),
     }
 }
 
@@ -125,8 +130,9 @@ async fn succeed(
     runtime: Duration,
     late: &mut Option<Delivery>,
 ) -> Result<Settlement, Stopped> {
+    let message = context.request();
     let shown = if node.tells_results() {
-        repr::value(&value, &node.result_limits(context.request()))
+        repr::value(&value, &node.result_limits(message))
     } else {
         String::new()
     };
@@ -134,9 +140,10 @@ async fn succeed(
     if !follows.children.is_empty() {
         context.add_children(std::mem::take(&mut follows.children));
     }
-    if rules.stores_result {
-        let children = context.children();
-        go_on(Box::pin(node.store(context, State::Success, value, None, children)).await)?;
+    if rules.stores_result || message.embed.chord.is_some() {
+        let meta = node.meta_of(context, State::Success, value, None);
+        let joined = Box::pin(node.conclude(message, &meta, rules.stores_result)).await;
+        join::complete(node, go_on(joined)?.into_iter().collect()).await?;
     }
     if follows.is_something() {
         let rest = if rules.stores_errors { Rest::Store } else { Rest::Leave };
@@ -165,40 +172,33 @@ async fn send_on(
     rest: Rest,
     late: &mut Option<Delivery>,
 ) -> Result<(), Stopped> {
-    let Follows { outgoing, goes_on, mut broken, .. } = follows;
-    let last = outgoing.len();
-    let chain = |number: usize, error: &Error| {
-        (goes_on && number == last).then(|| follow::broken(with_sources(error)))
-    };
+    let Follows { calls, mut broken, .. } = follows;
     let mut parcel = Parcel::default();
-    let mut apart = Vec::new();
-    for (number, outgoing) in (1..).zip(outgoing) {
-        if !outgoing.goes_to_a_queue() {
-            // Whether it reaches any is seen when it is published, and must not keep back the others.
-            apart.push((number, outgoing));
-        } else if let Err(error) = node.pack(outgoing, &mut parcel) {
-            broken = broken.or_else(|| chain(number, &error));
+    let mut goes_on = false;
+    for call in calls {
+        let is_step = call.goes_on;
+        match node.load(context, call, &mut parcel).await {
+            Ok(()) => goes_on |= is_step,
+            Err(Undone::Failed(error)) if is_step => broken = Some(why_broken(&error)),
+            failed => go_on(failed)?,
         }
-    }
-    for (number, outgoing) in apart {
-        let published = node.publish(outgoing).await;
-        if let Err(Undone::Failed(error)) = &published {
-            broken = broken.or_else(|| chain(number, error));
-        }
-        go_on(published)?;
     }
     let in_one_step = node.app.publishes_where_it_consumes();
     if late.is_none() || !in_one_step {
         let published = node.publish_all(&parcel).await;
-        if let Err(Undone::Failed(error)) = &published {
-            broken = broken.or_else(|| chain(last, error));
+        if let Err(Undone::Failed(error)) = &published
+            && goes_on
+        {
+            broken = Some(why_broken(error));
         }
         go_on(published)?;
     }
     if let Some(exception) = broken
         && rest == Rest::Store
     {
-        store_rest(node, context.request(), State::Failure, &exception, None).await?;
+        let message = context.request();
+        let joined = fail_rest(node, message, &State::Failure, &exception, None, true).await?;
+        join::complete(node, joined).await?;
     }
     if in_one_step
         && !parcel.batch.is_empty()
@@ -207,6 +207,11 @@ async fn send_on(
         return node.publish_and_settle(delivery, how.clone(), &parcel).await;
     }
     Ok(())
+}
+
+/// Why a chain does not go on.
+fn why_broken(error: &Error) -> Exception {
+    follow::broken(with_sources(error))
 }
 
 /// Ends the task with a failure.
@@ -223,12 +228,7 @@ pub(super) async fn fail(
     let traceback = (!matches!(cause, Cause::TimeLimit | Cause::WorkerLost | Cause::LostTooOften))
         .then(|| failure.traceback(&message.task));
     let exception = &failure.exception;
-    if rules.stores_errors {
-        let children = context.children();
-        let (state, trace) = (State::Failure, traceback.clone());
-        go_on(node.store(context, state.clone(), exception.to_value(), trace, children).await)?;
-        store_rest(node, message, state, exception, traceback.as_deref()).await?;
-    }
+    end(node, context, rules, State::Failure, exception, traceback.as_deref()).await?;
     let settlement = match cause {
         Cause::Error | Cause::Expected | Cause::WorkerLost if !rules.acks_on_failure => {
             Settlement::Reject
@@ -237,7 +237,8 @@ pub(super) async fn fail(
         Cause::LostTooOften => Settlement::Quarantine(exception.to_string()),
         Cause::Error | Cause::Expected | Cause::TimeLimit | Cause::WorkerLost => Settlement::Ack,
     };
-    let errbacks = follow::after_failure(&node.app, context);
+    let told = errbacks::Cause { exception, traceback: traceback.as_deref() };
+    let errbacks = errbacks::call(node, context, told).await?;
     send_on(node, context, errbacks, &settlement, Rest::Leave, late).await?;
     let (trace, expected) = (traceback.as_deref(), cause == Cause::Expected);
     node.tell(message, &Moment::Failed { exception, traceback: trace, expected });
@@ -254,9 +255,8 @@ async fn cancel(node: &Node, context: &Context, rules: Rules, why: Cancellation)
     node.tell(context.request(), &Moment::Cancelled(why));
     if rules.stores_errors && (why == Cancellation::ConnectionLost || !rules.acks_late) {
         let exception = Exception::new("Retry", "celery.exceptions", "cancelled by Celery");
-        let (result, children) = (exception.to_value(), context.children());
         // What could not be stored has been logged.
-        _ = node.store(context, State::Retry, result, None, children).await;
+        _ = node.store(context, State::Retry, exception.to_value(), None).await;
     }
     Settlement::HandBack
 }
@@ -270,11 +270,7 @@ async fn revoke(
     let revocation = Revocation::Terminated(signal);
     node.tell(context.request(), &Moment::Revoked(&revocation));
     let exception = revocation.exception();
-    if rules.stores_errors {
-        let (result, children) = (exception.to_value(), context.children());
-        go_on(node.store(context, State::Revoked, result, None, children).await)?;
-        store_rest(node, context.request(), State::Revoked, &exception, None).await?;
-    }
+    end(node, context, rules, State::Revoked, &exception, None).await?;
     Ok(Settlement::Ack)
 }
 
@@ -291,21 +287,14 @@ async fn try_again(
     let outgoing = node.app.retry_of(message, eta, changes);
     if rules.stores_errors {
         context.add_children([result_tuple(&message.id)]);
-        let children = context.children();
         let result = cause.as_ref().map_or(Value::Null, |cause| cause.exception.to_value());
-        go_on(node.store(context, State::Retry, result, traceback.clone(), children).await)?;
+        go_on(node.store(context, State::Retry, result, traceback.clone()).await)?;
     }
-    let in_one_step = node.app.publishes_where_it_consumes() && outgoing.goes_to_a_queue();
+    let in_one_step = outgoing.goes_to_a_queue();
     let mut parcel = Parcel::default();
     let published = match node.pack(outgoing, &mut parcel) {
+        Ok(()) => hand_over(node, &parcel, in_one_step, late).await,
         Err(error) => Err(Undone::Failed(error)),
-        Ok(()) => match late.take_if(|_| in_one_step) {
-            Some(delivery) => {
-                node.publish_and_settle(delivery, Settlement::Ack, &parcel).await?;
-                Ok(())
-            }
-            None => node.publish_all(&parcel).await,
-        },
     };
     if let Err(Undone::Failed(error)) = published {
         // Nobody will run it again, so who waits for it is told.
@@ -320,17 +309,90 @@ async fn try_again(
     Ok(Settlement::Ack)
 }
 
-/// Tells who waits for the end of a chain that it will not be reached.
-pub(super) async fn store_rest(
+/// Publishes what stands in for the task, which stores nothing.
+async fn replace(
     node: &Node,
-    message: &TaskMessage,
+    context: &Context,
+    rules: Rules,
+    signature: Value,
+    late: &mut Option<Delivery>,
+) -> Result<Settlement, Stopped> {
+    let mut parcel = Parcel::default();
+    let loaded = match follow::replacement(&node.app, context, signature) {
+        Ok(call) => node.load(context, call, &mut parcel).await,
+        Err(error) => Err(Undone::Failed(error)),
+    };
+    let published = match loaded {
+        Ok(()) => hand_over(node, &parcel, true, late).await,
+        failed => failed,
+    };
+    if let Err(Undone::Failed(error)) = published {
+        // Who waits for it is told.
+        let why = format!("the task could not be replaced: {}", with_sources(&error));
+        let exception = Exception::new("ImproperlyConfigured", "celery.exceptions", why);
+        return fail(node, context, rules, Failure::new(exception), Cause::Error, late).await;
+    }
+    go_on(published)?;
+    node.tell(context.request(), &Moment::Ignored);
+    Ok(Settlement::Ack)
+}
+
+/// Publishes what takes the place of the task, and acknowledges a late delivery in the same step where that can be done.
+async fn hand_over(
+    node: &Node,
+    parcel: &Parcel,
+    in_one_step: bool,
+    late: &mut Option<Delivery>,
+) -> Result<(), Undone> {
+    let in_one_step = in_one_step && node.app.publishes_where_it_consumes();
+    match late.take_if(|_| in_one_step && !parcel.batch.is_empty()) {
+        Some(delivery) => node
+            .publish_and_settle(delivery, Settlement::Ack, parcel)
+            .await
+            .map_err(|Stopped| Undone::Stopped),
+        None => node.publish_all(parcel).await,
+    }
+}
+
+/// Ends the task, and the rest of its chain, which will not be reached, with an exception.
+async fn end(
+    node: &Node,
+    context: &Context,
+    rules: Rules,
     state: State,
     exception: &Exception,
     traceback: Option<&str>,
 ) -> Result<(), Stopped> {
-    for step in follow::rest_of_chain(message) {
-        let traceback = traceback.map(str::to_owned);
-        go_on(node.store_step(&step, state.clone(), exception.to_value(), traceback).await)?;
-    }
-    Ok(())
+    let stores = rules.stores_errors;
+    conclude_failed(node, context, stores, state, exception, traceback).await
+}
+
+/// Ends a task, and the rest of its chain, with an exception: stored where that is kept, and counted in either case.
+pub(super) async fn conclude_failed(
+    node: &Node,
+    context: &Context,
+    stores: bool,
+    state: State,
+    exception: &Exception,
+    traceback: Option<&str>,
+) -> Result<(), Stopped> {
+    let (message, trace) = (context.request(), traceback.map(str::to_owned));
+    let meta = node.meta_of(context, state.clone(), exception.to_value(), trace);
+    let own = go_on(node.conclude(message, &meta, stores).await)?;
+    let rest = fail_rest(node, message, &state, exception, traceback, stores).await?;
+    join::complete(node, own.into_iter().chain(rest).collect()).await
+}
+
+/// Tells who waits for the end of a chain that it will not be reached, and counts the parts of chords that it has. Returns the
+/// joins that are complete by that.
+async fn fail_rest(
+    node: &Node,
+    message: &TaskMessage,
+    state: &State,
+    exception: &Exception,
+    traceback: Option<&str>,
+    stores: bool,
+) -> Result<Vec<Joined>, Stopped> {
+    let rest = doomed::behind(follow::rest_of_chain(message));
+    node.fail_all(&rest, state, exception, traceback, stores).await
 }

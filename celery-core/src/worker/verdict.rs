@@ -48,6 +48,8 @@ pub(super) enum Verdict {
     Retry(Box<Again>),
     /// Store nothing.
     Ignore,
+    /// Publish this signature in place of the task, and store nothing.
+    Replace(Value),
     /// Reject the message.
     Reject(Reject),
     /// Reject the message, and put it back as one whose worker was lost.
@@ -123,6 +125,7 @@ pub(super) fn decide(
             )
         }
         Outcome::Error(TaskError::Ignore) => Verdict::Ignore,
+        Outcome::Error(TaskError::Replace(signature)) => Verdict::Replace(signature.to_value()),
         Outcome::Error(TaskError::Reject(reject)) => Verdict::Reject(reject),
         Outcome::Error(TaskError::Retry(asked)) => again(*asked, facts),
         Outcome::Error(TaskError::Failed(failure))
@@ -191,6 +194,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::signature::Spec;
 
     fn facts(options: &Options, retries: u32) -> Facts<'_> {
         let now = || Timestamp::from_second(1_000).unwrap();
@@ -207,6 +211,7 @@ mod tests {
             Verdict::Fail(failure, cause) => format!("fail {} {cause:?}", failure.exception),
             Verdict::Retry(again) => format!("retry in {}", again.eta.as_second() - 1_000),
             Verdict::Ignore => "ignore".to_owned(),
+            Verdict::Replace(signature) => format!("replace by {}", signature["task"]),
             Verdict::Reject(reject) => format!("reject requeue={}", reject.requeue),
             Verdict::Lost(reject) => format!("lost: {}", reject.reason),
             Verdict::HandBack(why) => format!("hand back {why:?}"),
@@ -223,12 +228,15 @@ mod tests {
 
     #[test]
     fn each_outcome_has_its_verdict() {
+        let signature = Spec::new("t.add", Vec::new(), Default::default());
+        let replaced = TaskError::Replace(Box::new(signature));
         check_all(&[
             (Outcome::Returned(json!(3)), "succeed 3"),
             (Outcome::Cancelled(Cancellation::Shutdown), "hand back Shutdown"),
             (Outcome::Terminated(15), "revoke 15"),
             (Outcome::TimedOut(Duration::from_secs(2)), "fail TimeLimitExceeded: 2 TimeLimit"),
             (Outcome::Error(TaskError::Ignore), "ignore"),
+            (Outcome::Error(replaced), "replace by \"t.add\""),
             (Outcome::Error(Reject::requeue("later").into()), "reject requeue=true"),
             (Outcome::Error(Retry::default().into()), "retry in 180"),
             (Outcome::Error(Retry::default().countdown(5).into()), "retry in 5"),

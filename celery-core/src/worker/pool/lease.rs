@@ -64,6 +64,9 @@ impl Lease {
         let verdict = match end {
             Ok(End::Told(report)) => {
                 context.add_children(report.children);
+                if let Some(join) = report.join {
+                    context.leave(join);
+                }
                 return Traced { verdict: report.verdict, runtime: report.runtime };
             }
             Ok(End::Broken(outcome)) => decide(task, message, outcome),

@@ -9,7 +9,9 @@ use bytes::{Buf, BytesMut};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use tokio::{io::AsyncReadExt, net::unix::OwnedReadHalf};
 
-use crate::{codec::json, protocol::TaskMessage, value::Value, worker::verdict::Verdict};
+use crate::{
+    codec::json, context::Join, protocol::TaskMessage, value::Value, worker::verdict::Verdict,
+};
 
 /// The first frame that a child receives: who it is.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -63,6 +65,8 @@ pub(in crate::worker) struct Report {
     pub(in crate::worker) runtime: Duration,
     /// The results of the tasks that it published.
     pub(in crate::worker) children: Vec<Value>,
+    /// The join that it leaves to the worker.
+    pub(in crate::worker) join: Option<Join>,
     /// The memory that the child occupies, in KiB, where the system tells.
     pub(in crate::worker) resident: Option<u64>,
 }
@@ -145,6 +149,7 @@ mod tests {
             verdict: Verdict::Succeed(result),
             runtime: Duration::from_millis(1500),
             children: vec![json!([["id", null], null])],
+            join: None,
             resident: Some(4096),
         }))
     }

@@ -85,6 +85,7 @@ async fn a_child_that_was_sent_a_signal_for_a_job_gets_no_other_one() {
             let report = Report {
                 verdict: Verdict::Succeed(Value::from(3)),
                 runtime: Duration::ZERO,
+                join: None,
                 children: Vec::new(),
                 resident: None,
             };
