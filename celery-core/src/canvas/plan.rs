@@ -129,12 +129,10 @@ impl Planner {
         let result = self.freeze_steps(&mut steps, part)?;
         let rest = steps.split_off(1);
         let Some(mut first) = steps.pop() else { return Err(empty_chain()) };
-        if after.is_some() || !rest.is_empty() {
-            let mut chain = after.unwrap_or_default();
-            chain.append(&mut first.options.chain.take().unwrap_or_default());
-            chain.extend(rest.iter().rev().map(Spec::to_value));
-            first.options.chain = Some(chain);
-        }
+        let mut chain = after.unwrap_or_default();
+        chain.append(&mut first.options.chain.take().unwrap_or_default());
+        chain.extend(rest.iter().rev().map(Spec::to_value));
+        first.options.chain = Some(chain);
         self.call(first, &CallOptions::default())?;
         Ok(result)
     }

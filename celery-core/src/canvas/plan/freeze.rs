@@ -10,6 +10,10 @@ use crate::{
     value::Value,
 };
 
+/// How many of the steps of a chain its result has for parents, at most: each is written within the one that follows it, and
+/// Python reads no more than about twice as many.
+const PARENTS: usize = 250;
+
 /// What a signature is given, as far as it does not have it.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Frozen {
@@ -81,8 +85,8 @@ impl Planner {
             };
             let next = self.freeze(step, part)?;
             result = Some(match result {
-                Some(before) => next.after(before),
-                None => next,
+                Some(before) if count - place <= PARENTS => next.after(before),
+                _ => next,
             });
         }
         result.ok_or_else(empty_chain)

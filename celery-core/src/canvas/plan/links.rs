@@ -1,6 +1,7 @@
 //! What is given to a signature of any kind: a result, and the error callbacks of a chord.
 
 use crate::{
+    canvas::compose::{link_error, make_immutable},
     signature::{Kind, Spec, add},
     value::{Map, Value},
 };
@@ -26,13 +27,38 @@ pub(super) fn take(spec: &mut Spec, args: &[Value], kwargs: &Map) {
     }
 }
 
-/// Calls that signature when the body of a chord has failed, or its header.
+/// Calls that signature when a step of a chain has failed: where `of_header`, when any of the header of a chord has, too.
+pub(super) fn link_error_to_step(step: &mut Spec, errback: &Spec, of_header: bool) {
+    match &mut step.kind {
+        Kind::Chord(chord) => {
+            if of_header {
+                let mut errback = errback.clone();
+                make_immutable(&mut errback);
+                chord.header.iter_mut().for_each(|it| link_error(it, &errback, of_header));
+            }
+            chord.body.iter_mut().for_each(|body| link_error(body, errback, of_header));
+        }
+        _ => link_error(step, errback, of_header),
+    }
+}
+
+/// Calls that signature when the body of a chord has failed, or its header: where that is found which the header calls when
+/// it fails.
 pub(super) fn link_error_to_body(body: &mut Spec, errback: &Spec) {
     match &mut body.kind {
-        Kind::Group(members) if body.options.link_error.is_empty() => {
-            members.iter_mut().for_each(|member| link_error_to_body(member, errback));
-        }
-        // A chain or a chord has it itself, where it is found when the header fails.
+        Kind::Group(_) => link_error_to_members(body, errback),
         _ => add(&mut body.options.link_error, errback),
+    }
+}
+
+fn link_error_to_members(spec: &mut Spec, errback: &Spec) {
+    match &mut spec.kind {
+        Kind::Group(members) if spec.options.link_error.is_empty() => {
+            members.iter_mut().for_each(|member| link_error_to_members(member, errback));
+        }
+        Kind::Chord(chord) => {
+            chord.body.iter_mut().for_each(|body| link_error_to_members(body, errback));
+        }
+        _ => add(&mut spec.options.link_error, errback),
     }
 }

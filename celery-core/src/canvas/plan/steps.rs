@@ -2,7 +2,11 @@
 
 use std::mem;
 
-use super::{Planner, empty_chain, links::take, members};
+use super::{
+    Planner, empty_chain,
+    links::{link_error_to_step, take},
+    members,
+};
 use crate::{
     canvas::compose::{link, link_error, make_immutable},
     error::Error,
@@ -22,7 +26,8 @@ impl Planner {
             add(&mut last.options.link, callback);
         }
         for errback in &chain.options.link_error {
-            steps.iter_mut().for_each(|step| link_error(step, errback, self.errors_of_header));
+            let of_header = self.errors_of_header;
+            steps.iter_mut().for_each(|step| link_error_to_step(step, errback, of_header));
         }
         if let Some(first) = steps.first_mut() {
             to_first(&mut chain, first);

@@ -7,7 +7,10 @@ use serde_json::json;
 use super::{chain, chord, group, task};
 use crate::{
     app::Celery,
-    canvas::plan::{Call, replace::Replaced, replace::replacement},
+    canvas::plan::{
+        Call, Plan,
+        replace::{Replaced, replacement},
+    },
     clock,
     codec::{AcceptContent, json as codec},
     envelope,
@@ -46,13 +49,16 @@ fn captured(name: &str) -> Vec<TaskMessage> {
     found.iter().map(read).collect()
 }
 
-fn app() -> Celery {
+pub(super) fn app() -> Celery {
     Celery::builder("golden").broker("memory://planned").build().unwrap()
 }
 
 /// What is sent for a call of the signature.
 fn sent(app: &Celery, spec: Spec, call: Call) -> Vec<TaskMessage> {
-    let plan = app.plan(spec, call).unwrap();
+    messages(app, app.plan(spec, call).unwrap())
+}
+
+fn messages(app: &Celery, plan: Plan) -> Vec<TaskMessage> {
     let prepared = plan.tasks.into_iter().map(|task| {
         let outgoing = app.prepare(task, None, clock::now()).unwrap();
         let mut message = outgoing.message;
@@ -62,42 +68,64 @@ fn sent(app: &Celery, spec: Spec, call: Call) -> Vec<TaskMessage> {
     prepared.collect()
 }
 
+/// What is sent of a plan, as messages say it.
+pub(super) fn sent_for(app: &Celery, plan: Plan) -> Value {
+    let mut said: Value = messages(app, plan).iter().map(said).collect();
+    for message in said.as_array_mut().into_iter().flatten().filter_map(Value::as_object_mut) {
+        // How arguments are shown is not the matter here.
+        message.retain(|key, _| !key.ends_with("repr"));
+    }
+    said
+}
+
 /// What messages say that is not of the process that sends them, with ids as numbers in the order in which they come up.
+fn told(messages: &[TaskMessage]) -> Value {
+    numbered(&messages.iter().map(said).collect(), &mut HashMap::new())
+}
+
+fn said(message: &TaskMessage) -> Value {
+    let TaskMessage { headers, embed, .. } = message;
+    // JSON has no tuples, which Celery shows as it has them.
+    let as_lists = |shown: &String| shown.replace('(', "[").replace(')', "]");
+    json!({
+        "id": message.id, "task": message.task, "args": message.args, "kwargs": message.kwargs,
+        "callbacks": embed.callbacks, "errbacks": embed.errbacks, "chain": embed.chain, "chord": embed.chord,
+        "group": headers.group, "group_index": headers.group_index,
+        "root_id": headers.root_id, "parent_id": headers.parent_id,
+        "argsrepr": headers.argsrepr, "kwargsrepr": headers.kwargsrepr.as_ref().map(as_lists),
+        "replaced_task_nesting": headers.replaced_task_nesting,
+        "stamped_headers": headers.stamped_headers, "stamps": headers.stamps,
+        "has_eta": headers.eta.is_some(), "priority": message.priority,
+        "correlation_id": message.correlation_id, "reply_to": message.reply_to,
+        "queue": message.delivery_info.routing_key,
+    })
+}
+
+/// The value with its ids as numbers, in the order in which they come up.
 ///
 /// `null` is taken for absent: Celery's frozen groups have a `root_id` and a `parent_id` of null, and reads both alike. So
 /// are the ids of the root and of the group index that its chords pass on without having one, and `add_to_parent`, which only
-/// the process that writes it acts on. JSON has no tuples, which Celery shows as it has them.
-fn told(messages: &[TaskMessage]) -> Value {
-    let told = messages.iter().map(|message| {
-        let TaskMessage { headers, embed, .. } = message;
-        json!({
-            "id": message.id, "task": message.task, "args": message.args, "kwargs": message.kwargs,
-            "callbacks": embed.callbacks, "errbacks": embed.errbacks, "chain": embed.chain, "chord": embed.chord,
-            "group": headers.group, "group_index": headers.group_index,
-            "root_id": headers.root_id, "parent_id": headers.parent_id,
-            "argsrepr": headers.argsrepr,
-            "kwargsrepr": headers.kwargsrepr.as_ref().map(|shown| shown.replace('(', "[").replace(')', "]")),
-            "replaced_task_nesting": headers.replaced_task_nesting,
-            "stamped_headers": headers.stamped_headers, "stamps": headers.stamps,
-            "has_eta": headers.eta.is_some(), "priority": message.priority,
-            "correlation_id": message.correlation_id, "reply_to": message.reply_to,
-            "queue": message.delivery_info.routing_key,
-        })
-    });
-    numbered(&told.collect(), &mut HashMap::new())
-}
-
-fn numbered(value: &Value, ids: &mut HashMap<String, usize>) -> Value {
+/// the process that writes it acts on; and of a group, the group that it is in, which its members know.
+pub(super) fn numbered(value: &Value, ids: &mut HashMap<String, usize>) -> Value {
     match value {
         Value::String(text) if is_id(text) => {
             let next = ids.len();
             format!("id {}", ids.entry(text.clone()).or_insert(next)).into()
         }
         Value::Array(items) => items.iter().map(|item| numbered(item, ids)).collect(),
+        Value::Object(map) if map.get("subtask_type").is_some_and(|kind| kind == "group") => {
+            let mut map = map.clone();
+            map["subtask_type"] = "a group".into();
+            if let Some(options) = map["options"].as_object_mut() {
+                options.shift_remove("group_id");
+            }
+            numbered(&Value::Object(map), ids)
+        }
         Value::Object(map) => {
             let mut keys: Vec<_> = map.keys().collect();
             keys.sort();
-            let known = |key: &&String| !map[*key].is_null() && *key != "add_to_parent";
+            let is_set = |value: &Value| !value.is_null() && *value != json!({});
+            let known = |key: &&String| is_set(&map[*key]) && *key != "add_to_parent";
             let entries = keys.into_iter().filter(known);
             Value::Object(entries.map(|key| (key.clone(), numbered(&map[key], ids))).collect())
         }
@@ -106,7 +134,7 @@ fn numbered(value: &Value, ids: &mut HashMap<String, usize>) -> Value {
 }
 
 fn is_id(text: &str) -> bool {
-    text.len() == 36 && uuid::Uuid::try_parse(text).is_ok()
+    text.starts_with('#') || text.len() == 36 && uuid::Uuid::try_parse(text).is_ok()
 }
 
 fn add(args: Value) -> Spec {
@@ -176,7 +204,7 @@ async fn what_is_sent_for_a_canvas_is_what_celery_sends() {
     };
     check("canvas/group_options", with(group(twos()), there));
     check("options/group_in_group", group([group(twos()), add(json!([3, 3]))]));
-    check("canvas/group_then_task", chain([group(twos()), xsum()]));
+    check("canvas/group_then_task", chord(twos(), xsum()));
     check("canvas/chord", chord(threes(), xsum()));
     check("canvas/chord_empty_header", chord([], xsum()));
     check("canvas/chord_body_chain", chord(twos(), chain([xsum(), mul(json!([2])), echo()])));
