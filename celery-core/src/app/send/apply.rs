@@ -152,3 +152,6 @@ fn planned(plan: Plan) -> impl Iterator<Item = Item> {
     let joins = (!joins.is_empty()).then_some(Item::Joins(joins, bodies));
     joins.into_iter().chain(tasks.into_iter().map(Item::Part)).chain(iter::once(Item::End(result)))
 }
+
+#[cfg(test)]
+mod tests;
