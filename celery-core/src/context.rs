@@ -227,7 +227,7 @@ impl Context {
         let joins = app.backend().await?.joins().ok_or_else(no_joins)?;
         joins.expect_more(group).await?;
         let sent = self.scope(app.send_noting(spec)).await?;
-        Ok(AsyncResult::of_call(app, sent.id, sent.ignored))
+        Ok(sent.into_result(app))
     }
 
     /// Waits until the task is asked to stop because it passed its soft time limit.

@@ -167,7 +167,7 @@ impl<In, Out> Signature<In, Out> {
     {
         let app = self.draft.caller()?;
         let sent = app.send_noting(self.into_spec()?).await?;
-        Ok(AsyncResult::of_call(&app, sent.id, sent.ignored))
+        Ok(sent.into_result(&app))
     }
 }
 

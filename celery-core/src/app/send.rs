@@ -21,6 +21,7 @@ use crate::{
     options::Options,
     protocol::{Embed, RetryChanges, TaskHeaders, TaskMessage},
     repr,
+    result::AsyncResult,
     signature::{CallOptions, Chord, Kind, Spec},
     task::{Retry, When},
     tree::ResultTree,
@@ -343,6 +344,12 @@ pub(crate) struct Sent {
 }
 
 impl Sent {
+    /// What its caller gets.
+    pub(crate) fn into_result<T>(self, app: &Celery) -> AsyncResult<T> {
+        let tree = self.tree.map_or_else(|| ResultTree::task(self.id), |tree| *tree);
+        AsyncResult::of_tree(app, Arc::new(tree), self.ignored)
+    }
+
     /// Its result, as the one who sent it lists it among its children.
     fn to_tuple(&self) -> Value {
         match &self.tree {

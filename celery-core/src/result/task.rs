@@ -61,11 +61,6 @@ impl<T> AsyncResult<T> {
         Self { tree, app: app.clone(), ignored, output: PhantomData }
     }
 
-    /// The result of a call of one task, which may have asked for none to be kept.
-    pub(crate) fn of_call(app: &Celery, id: String, ignored: bool) -> Self {
-        Self::of_tree(app, Arc::new(ResultTree::task(id)), ignored)
-    }
-
     pub(crate) fn app(&self) -> &Celery {
         &self.app
     }

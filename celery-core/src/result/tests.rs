@@ -387,7 +387,8 @@ async fn results_are_written_as_tuples_and_read_for_the_current_app() {
 #[tokio::test(start_paused = true)]
 async fn what_is_ignored_is_not_waited_for() {
     let app = app("ignored");
-    let ignored = AsyncResult::<Option<i64>>::of_call(&app, "a".to_owned(), true);
+    let ignored =
+        AsyncResult::<Option<i64>>::of_tree(&app, std::sync::Arc::new(ResultTree::task("a")), true);
     let set = ResultSet::new([ignored.clone(), AsyncResult::new(&app, "b")]);
     success(&app, "b", 2).await;
     assert_eq!(set.join().await.unwrap(), [None, Some(2)]);

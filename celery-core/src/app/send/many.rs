@@ -66,8 +66,7 @@ impl Celery {
             items.into_iter().flatten().map(Ok).chain(error)
         });
         let sent = Box::pin(self.send_items(items)).await?;
-        let handle = |sent: Sent| AsyncResult::of_call(self, sent.id, sent.ignored);
-        Ok(sent.into_iter().map(handle).collect())
+        Ok(sent.into_iter().map(|sent| sent.into_result(self)).collect())
     }
 
     /// Sends what is listed, in that order, and returns what there is a handle for.
