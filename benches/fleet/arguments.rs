@@ -15,6 +15,7 @@ sections, all of them by default:
   load           tasks that wait for something, and tasks that compute
   idle           start, memory and CPU of a worker that has nothing to do
   chain          tasks that follow each other
+  chord          many tasks, and one that follows all of them
 
 options:
   --runs N       measures all of it N times, in turn, and prints the medians (5)
@@ -32,11 +33,20 @@ pub(crate) enum Section {
     Load,
     Idle,
     Chain,
+    Chord,
 }
 
 impl Section {
-    const ALL: [Self; 7] =
-        [Self::Enqueue, Self::Drain, Self::Trip, Self::Eta, Self::Load, Self::Idle, Self::Chain];
+    const ALL: [Self; 8] = [
+        Self::Enqueue,
+        Self::Drain,
+        Self::Trip,
+        Self::Eta,
+        Self::Load,
+        Self::Idle,
+        Self::Chain,
+        Self::Chord,
+    ];
 }
 
 impl fmt::Display for Section {
@@ -49,6 +59,7 @@ impl fmt::Display for Section {
             Self::Load => "load",
             Self::Idle => "idle",
             Self::Chain => "chain",
+            Self::Chord => "chord",
         })
     }
 }

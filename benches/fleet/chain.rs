@@ -1,4 +1,4 @@
-//! Tasks that follow each other. There is no row for chords: our workers do not count their parts yet.
+//! Tasks that follow each other.
 
 use celery::AsyncResult;
 use serde_json::Value;

@@ -3,6 +3,7 @@
     fleet.py send COUNT    sends the task that does nothing; prints how many a second
     fleet.py trip COUNT    sends it and waits for its result, each time; prints the milliseconds that each took
     fleet.py chain COUNT   sends a chain of it; prints the id of the last one
+    fleet.py chord COUNT   sends a chord of that many, and waits for the body; prints the milliseconds that it took
 """
 
 import json
@@ -12,7 +13,7 @@ import sys
 import threading
 import time
 
-from celery import Celery, chain
+from celery import Celery, chain, chord
 from celery.signals import worker_ready
 
 app = Celery("bench")
@@ -76,6 +77,14 @@ def send_chain(count):
     return chain(noop.si() for _ in range(count)).apply_async().id
 
 
+def run_chord(count):
+    # The connections are there before it begins.
+    noop.delay().get()
+    began = time.perf_counter()
+    chord(noop.si() for _ in range(count))(noop.si()).get()
+    return (time.perf_counter() - began) * 1000
+
+
 if __name__ == "__main__":
-    run = {"send": send, "trip": trip, "chain": send_chain}[sys.argv[1]]
+    run = {"send": send, "trip": trip, "chain": send_chain, "chord": run_chord}[sys.argv[1]]
     print(json.dumps(run(int(sys.argv[2]))))

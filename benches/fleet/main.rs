@@ -11,6 +11,7 @@
 mod arguments;
 mod ceiling;
 mod chain;
+mod chord;
 mod drain;
 mod enqueue;
 mod eta;
@@ -78,6 +79,7 @@ async fn run(arguments: &Arguments) -> Outcome<Table> {
                 Section::Load => load::measure(&space, &mut table).await,
                 Section::Idle => idle::measure(&space, &mut table, arguments).await,
                 Section::Chain => chain::measure(&space, &mut table).await,
+                Section::Chord => chord::measure(&space, &mut table).await,
             };
             space.clear().await?;
             ended?;

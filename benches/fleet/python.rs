@@ -34,6 +34,19 @@ pub(crate) async fn sends_chain(space: &Space, length: usize) -> Outcome<Option<
     client(space, "chain", length).await
 }
 
+/// How many milliseconds each of so many chords took that have so many parts.
+pub(crate) async fn chords(space: &Space, count: usize, parts: usize) -> Outcome<Option<Vec<f64>>> {
+    let Some(worker) = PythonWorker::start(space, &Value::Null, PROCESSES).await? else {
+        return Ok(None);
+    };
+    let mut took = Vec::new();
+    for _ in 0..count {
+        took.extend(client::<f64>(space, "chord", parts).await?);
+    }
+    worker.stop().await?;
+    Ok(Some(took))
+}
+
 /// How many messages a client sends in a second.
 pub(crate) async fn sends(space: &Space, count: usize) -> Outcome<Option<f64>> {
     client(space, "send", count).await

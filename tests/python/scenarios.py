@@ -9,7 +9,7 @@ import sys
 import time
 import uuid
 
-from celery import Celery, chain
+from celery import Celery, chain, chord
 from celery.bin.celery import celery as commands
 from celery.result import AsyncResult
 from click.testing import CliRunner
@@ -332,6 +332,24 @@ def children():
         'spinning': task('fleet.spin', 'spin').apply_async(time_limit=1),
         'after': task('fleet.add', 1, 2).delay(),
     })
+
+
+@scenario
+def mixed_chords():
+    """Chords whose parts and bodies are run by either side, as the queues say."""
+    def of(numbers, parts, body, name):
+        header = [task('fleet.part', number).set(queue=parts[at % len(parts)]) for at, number in enumerate(numbers)]
+        body = task('fleet.gather', name).set(queue=body).on_error(task('fleet.told').set(queue=body))
+        return chord(header)(body)
+
+    sent = {}
+    for name, (parts, body) in {
+        'python to rust': (['py'], 'rs'), 'rust to python': (['rs'], 'py'),
+        'both to rust': (['py', 'rs'], 'rs'), 'both to python': (['rs', 'py'], 'py'),
+    }.items():
+        sent[name] = of(range(10), parts, body, name)
+        sent[name + ', failing'] = of([0, 1, 2, -3, 4], parts, body, name + ', failing')
+    return outcomes(sent)
 
 
 @scenario

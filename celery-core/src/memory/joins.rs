@@ -13,7 +13,7 @@ use crate::{
 };
 
 /// For how long it is known of a join that it is done: parts that come again meanwhile are not counted.
-const DONE_KEPT: jiff::SignedDuration = jiff::SignedDuration::from_secs(300);
+const DONE_KEPT: jiff::SignedDuration = jiff::SignedDuration::from_secs(7200);
 
 /// The joins of one backend, by the ids of their groups.
 #[derive(Debug, Default)]

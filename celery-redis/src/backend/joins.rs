@@ -37,8 +37,9 @@ const JOINS_AT_ONCE: usize = 250;
 const LOOKED_AT: usize = 250;
 const GIVEN: usize = 10;
 
-/// For how many seconds it is known of a join that it is done, as in Celery.
-const DONE_KEPT: u64 = 300;
+/// For how many seconds it is known of a join that it is done: longer than the visibility timeout, after which parts come again that a
+/// dead worker had. Celery's 300 s are not.
+const DONE_KEPT: u64 = 7200;
 
 /// How joins are kept.
 #[derive(Debug)]
@@ -318,12 +319,12 @@ impl RedisBackend {
         let options = &self.joins;
         let keys: Vec<String> =
             ids.iter().flat_map(|id| [options.group(id), options.ours(id)]).collect();
-        type Answer = (Option<u64>, Option<u64>, u64, Option<f64>, Option<String>);
+        type Answer = Option<(Option<u64>, Option<u64>, u64, Option<f64>, bool)>;
         let (answers,): (Vec<Answer>,) =
             self.link.insist(&pipe_of(TALLY_JOINS.command(&keys))).await?;
         let tally = |(id, answer): (&String, Answer)| {
-            let (size, more, counted, since, claim) = answer;
-            if claim.as_deref() == Some("done") || size.is_none() && counted == 0 {
+            let (size, more, counted, since, claimed) = answer?;
+            if size.is_none() && counted == 0 {
                 return None;
             }
             let since = since.and_then(|since| SignedDuration::try_from_secs_f64(since).ok());
@@ -332,7 +333,7 @@ impl RedisBackend {
                 size: size.map(|size| size + more.unwrap_or(0)),
                 counted,
                 since: since.and_then(|since| Timestamp::from_duration(since).ok()),
-                claimed: claim.is_some(),
+                claimed,
             })
         };
         Ok(ids.iter().zip(answers).map(tally).collect())

@@ -15,7 +15,7 @@ local index, seconds = KEYS[1], tonumber(ARGV[1])
 for at = 1, (#KEYS - 1) / 2 do
     local group, ours = KEYS[2 * at], KEYS[2 * at + 1]
     local id, size, header, saved = unpack(ARGV, 4 * at - 1, 4 * at + 2)
-    if redis.call('GET', group .. '.c') == 'done' then
+    if is_done(group, ours) then
         redis.call('UNLINK', ours, group .. '.c', group .. '.j', group .. '.t', group .. '.d')
     end
     redis.call('SET', group .. '.s', size)
@@ -24,7 +24,7 @@ for at = 1, (#KEYS - 1) / 2 do
         redis.call('SET', group, saved)
         keep(group, seconds)
     end
-    redis.call('HSET', ours, 'header', header)
+    redis.call('HSET', ours, 'header', header, 'size', size)
     redis.call('HSETNX', ours, 'since', string.format('%.3f', now()))
     keep(ours, seconds)
     look_at(index, id, now() + tonumber(ARGV[2]))

@@ -72,7 +72,11 @@ local function count(key, arg)
             redis.call('EXPIRE', group, group_seconds)
         end
     end
-    if not is_complete(group) then
+    local complete, size = is_complete(group)
+    if size then
+        redis.call('HSETNX', ours, 'size', size)
+    end
+    if not complete then
         return 0
     end
     if is_new == 1 then

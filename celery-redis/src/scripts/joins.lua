@@ -1,6 +1,6 @@
 -- What the scripts share that count parts and complete joins. A join is known by the key of its group, from which Celery's
 -- names of the others are made, and by a key of ours, a hash: what follows it (`callback`, as the first part of ours said it, and
--- `complete`, as it is sent), its `header`, and `since` when it is known.
+-- `complete`, as it is sent), its `header`, its `size`, and `since` when it is known.
 
 local function now()
     local time = redis.call('TIME')
@@ -15,9 +15,21 @@ local function counted(group)
     return redis.call('ZCARD', group .. '.j')
 end
 
+-- Whether all parts are there, and how many were said to be at first.
 local function is_complete(group)
     local size = redis.call('GET', group .. '.s')
-    return size and counted(group) == tonumber(size) + tonumber(redis.call('GET', group .. '.t') or 0)
+    if not size then
+        return false, false
+    end
+    return counted(group) == tonumber(size) + tonumber(redis.call('GET', group .. '.t') or 0), size
+end
+
+-- Whether it was ended, by whomever. Where a part has failed, Python's workers drop the size and nothing else.
+local function is_done(group, ours)
+    if redis.call('GET', group .. '.c') == 'done' then
+        return true
+    end
+    return redis.call('EXISTS', group .. '.s') == 0 and redis.call('HEXISTS', ours, 'size') == 1
 end
 
 -- Notes when the join is to be looked at: not before what is noted already, unless it is said to be certain.
@@ -37,13 +49,16 @@ local function keep(key, seconds)
     end
 end
 
--- Gives a complete join to the caller, unless somebody has it.
+-- Gives a complete join to the caller, unless somebody else has it. Who asks again, since the answer was lost, gets it again.
 --
 -- Returns nil then, and else a list: what is to be sent, the saved group, 1 when a process of ours was to send it before, and
 -- the parts.
 local function claim(index, id, group, ours, token, millis)
     local callback = redis.call('HGET', ours, 'callback')
-    if not callback or not redis.call('SET', group .. '.c', token, 'NX', 'PX', millis) then
+    if not callback then
+        return nil
+    end
+    if not redis.call('SET', group .. '.c', token, 'NX', 'PX', millis) and redis.call('GET', group .. '.c') ~= token then
         return nil
     end
     look_at(index, id, now() + millis / 1000, true)

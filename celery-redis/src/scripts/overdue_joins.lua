@@ -16,7 +16,7 @@ for _, id in ipairs(redis.call('ZRANGEBYSCORE', index, '-inf', now(), 'LIMIT', 0
     local group, ours = ARGV[1] .. id, ARGV[2] .. id
     local owner = redis.call('GET', group .. '.c')
     local is_there = redis.call('EXISTS', group .. '.s', group .. '.j') > 0
-    if owner == 'done' or not is_there then
+    if is_done(group, ours) or not is_there then
         redis.call('ZREM', index, id)
         redis.call('UNLINK', ours)
     elseif owner then

@@ -36,3 +36,22 @@ async fn work(number: u64, milliseconds: u64, #[state] ledger: Ledger) -> u64 {
     ledger.ends(number).await;
     number
 }
+
+/// A part of a chord: fails for a number below 0.
+#[shared_task(name = "fleet.part")]
+async fn part(number: i64) -> Result<i64, TaskError> {
+    if number < 0 { Err(std::io::Error::other(format!("bad {number}")).into()) } else { Ok(number) }
+}
+
+/// The body of a chord: writes down that it ran, and returns what it was given.
+#[shared_task(name = "fleet.gather")]
+async fn gather(results: Value, chord: String, #[state] space: Space) -> Value {
+    space.redis::<()>("RPUSH", &["{}gathered", &format!("rs {chord}")]).await;
+    results
+}
+
+/// The error callback of a body.
+#[shared_task(name = "fleet.told")]
+async fn told(id: String, #[state] space: Space) {
+    space.redis::<()>("RPUSH", &["{}told", &id]).await;
+}

@@ -124,6 +124,27 @@ def fleet_held(gate):
     return 'python'
 
 
+@shared_task(name='fleet.part')
+def fleet_part(number):
+    """A part of a chord, which both sides have: fails for a number below 0."""
+    if number < 0:
+        raise ValueError('bad %s' % number)
+    return number
+
+
+@shared_task(name='fleet.gather')
+def fleet_gather(results, chord):
+    """The body of a chord, which both sides have: writes down that it ran, and returns what it was given."""
+    client().rpush(PREFIX + 'gathered', 'py %s' % chord)
+    return results
+
+
+@shared_task(name='fleet.told')
+def fleet_told(id):
+    """The error callback of a body, which both sides have."""
+    client().rpush(PREFIX + 'told', id)
+
+
 @shared_task
 def due(sent_for):
     """How late it is for what was to run at that time."""

@@ -3,6 +3,7 @@
 //! Each prints what it counted. They are small here; `cargo xtask soak` runs them at their full size.
 
 mod answers;
+mod chords;
 mod frozen;
 mod killed;
 mod load;
