@@ -43,6 +43,11 @@ impl ResultTree {
         self
     }
 
+    /// What was sent first: what all the others followed, down to this. It is what the task that sent them lists as its child.
+    pub fn origin(&self) -> &Self {
+        self.parent.as_deref().map_or(self, Self::origin)
+    }
+
     /// The one that is followed by all the others, down to this.
     fn first(&mut self) -> &mut Self {
         match self.parent {
@@ -149,6 +154,7 @@ mod tests {
     fn what_follows_is_put_before_the_first() {
         let chain = ResultTree::task("c").after(ResultTree::task("b")).after(ResultTree::task("a"));
         assert_eq!(chain.to_value(), json!([["c", [["b", [["a", null], null]], null]], null]));
+        assert_eq!(chain.origin(), &ResultTree::task("a"));
     }
 
     #[test]

@@ -350,10 +350,10 @@ impl Sent {
         AsyncResult::of_tree(app, Arc::new(tree), self.ignored)
     }
 
-    /// Its result, as the one who sent it lists it among its children.
+    /// The result of what was sent first, which the one who sent it lists among its children: what follows is a child of that.
     fn to_tuple(&self) -> Value {
         match &self.tree {
-            Some(tree) => tree.to_value(),
+            Some(tree) => tree.origin().to_value(),
             None => result_tuple(&self.id),
         }
     }

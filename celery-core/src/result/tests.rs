@@ -1,6 +1,6 @@
 //! Results on `memory://`, stored by hand.
 
-use std::{pin::pin, time::Duration};
+use std::{pin::pin, sync::Arc, time::Duration};
 
 use serde_json::json;
 
@@ -387,8 +387,7 @@ async fn results_are_written_as_tuples_and_read_for_the_current_app() {
 #[tokio::test(start_paused = true)]
 async fn what_is_ignored_is_not_waited_for() {
     let app = app("ignored");
-    let ignored =
-        AsyncResult::<Option<i64>>::of_tree(&app, std::sync::Arc::new(ResultTree::task("a")), true);
+    let ignored = AsyncResult::<Option<i64>>::of_tree(&app, Arc::new(task("a")), true);
     let set = ResultSet::new([ignored.clone(), AsyncResult::new(&app, "b")]);
     success(&app, "b", 2).await;
     assert_eq!(set.join().await.unwrap(), [None, Some(2)]);

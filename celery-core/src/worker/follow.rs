@@ -174,7 +174,7 @@ impl Follows {
         call.seed = Some(format!("{} {after}: {}", context.id(), self.calls.len()));
         match prepare(app, context, spec, call) {
             Ok(prepared) => {
-                self.children.push(prepared.plan.result.to_value());
+                self.children.push(prepared.plan.result.origin().to_value());
                 self.calls.push(prepared);
             }
             Err(error) => tracing::error!(
