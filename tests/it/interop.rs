@@ -6,8 +6,10 @@
 
 mod calls_from_python;
 mod calls_from_rust;
+mod canvas_tasks;
 mod control;
 mod fleet;
+mod matrix;
 mod recovery;
 mod results;
 mod routes;

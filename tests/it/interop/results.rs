@@ -1,7 +1,7 @@
 //! What either side stores of a task, as the other reads it.
 
-use celery::AsyncResult;
-use peers::{LIMIT, PythonWorker, Space, scenario};
+use celery::{AsyncResult, GroupResult};
+use peers::{LIMIT, PythonWorker, Space, python, run, scenario};
 use serde_json::{Value, json};
 
 use super::rust::{RustWorker, options};
@@ -81,4 +81,64 @@ async fn rust_reads_extended_and_compressed_results_of_a_python_worker() {
         assert!(meta.date_done.is_some());
         worker.kill();
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn groups_are_saved_and_restored_by_either_side() {
+    for (serializer, compression) in [("json", Value::Null), ("msgpack", json!("zlib"))] {
+        let space = Space::new()
+            .with("task_default_queue", "rs")
+            .with("result_serializer", serializer)
+            .with("result_compression", compression);
+        let app = app(&space);
+        let worker = RustWorker::start(&app, &["rs"], 2);
+        let calls = (0..3).map(|number| app.send_task("rs.canvas.mul").args((number, 10)));
+        let members = app.send_all(calls).await.unwrap();
+        let ours = GroupResult::new(&app, format!("{}group", space.prefix), members);
+        ours.save().await.unwrap();
+        let printed = run(python(&space, "workflows.py").args(["groups", ours.id()])).await;
+        let told: Value = serde_json::from_str(&printed).unwrap();
+        assert_eq!(told["restored"], ours.as_tuple());
+        assert_eq!((&told["values"], &told["completed"]), (&json!([0, 10, 20]), &json!(3)));
+        assert_eq!((&told["live_a_day"], &told["deleted"]), (&json!([true, true]), &json!(true)));
+        assert!(GroupResult::<i64>::restore(&app, ours.id()).await.unwrap().is_none());
+
+        let id = told["saved"][0][0].as_str().unwrap();
+        let theirs: GroupResult<i64> = GroupResult::restore(&app, id).await.unwrap().unwrap();
+        assert_eq!(theirs.as_tuple(), told["saved"]);
+        assert_eq!(theirs.join_within(LIMIT).await.unwrap(), [1, 2, 3]);
+        worker.stop().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_followed_a_task_is_drawn_and_collected_as_python_does() {
+    let space = Space::new().with("task_default_queue", "rs");
+    let app = app(&space);
+    let worker = RustWorker::start(&app, &["rs"], 2);
+    let add = |x: i64, y: i64| json!({ "task": "rs.canvas.add", "args": [x, y] });
+    let side_by_side = json!({
+        "task": "celery.group", "subtask_type": "group", "kwargs": { "tasks": [add(1, 2), add(3, 4)] },
+    });
+    let start = |what: Value| json!({ "task": "rs.canvas.start", "args": [what] });
+    let outer = app.send_task("rs.canvas.start").args((start(side_by_side),));
+    let outer: AsyncResult<AsyncResult<AsyncResult<Vec<i64>>>> =
+        outer.send().await.unwrap().typed();
+    let inner = outer.get_within(LIMIT).await.unwrap();
+    let group = inner.get_within(LIMIT).await.unwrap();
+    assert_eq!(group.get_within(LIMIT).await.unwrap(), [3, 7]);
+    let given: AsyncResult<Vec<i64>> =
+        app.send_task("rs.canvas.value_of").args((&group,)).send().await.unwrap().typed();
+    assert_eq!(given.get_within(LIMIT).await.unwrap(), [3, 7]);
+
+    let printed = run(python(&space, "workflows.py").args(["graph", outer.id()])).await;
+    let told: Value = serde_json::from_str(&printed).unwrap();
+    assert_eq!(told["drawn"], outer.graph().await.unwrap().to_dot());
+    let (mut values, mut collected) = (outer.collect(), Vec::new());
+    while let Some(next) = values.next().await {
+        let (result, value) = next.unwrap();
+        collected.push(json!([result.id(), value]));
+    }
+    assert_eq!(told["collected"], Value::Array(collected));
+    worker.stop().await;
 }

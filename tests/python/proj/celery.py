@@ -5,5 +5,5 @@ import os
 from celery import Celery
 
 conf = json.loads(os.environ['PROJ_CONF'])
-app = Celery('proj', include=['proj.tasks'])
+app = Celery('proj', include=['proj.tasks', 'proj.canvas'])
 app.conf.update(conf)
