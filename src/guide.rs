@@ -11,6 +11,9 @@ pub mod tasks {}
 #[doc = include_str!("../docs/calling.md")]
 pub mod calling {}
 
+#[doc = include_str!("../docs/canvas.md")]
+pub mod canvas {}
+
 #[doc = include_str!("../docs/connections.md")]
 pub mod connections {}
 

@@ -18,7 +18,7 @@ pub mod prelude;
 pub use celery_core as core;
 pub use celery_core::{
     app::{Builder, Celery},
-    canvas::{Group, chain, chord, group},
+    canvas::{Group, Stamping, StampingVisitor, Stamps, chain, chord, group},
     config::Config,
     context::Context,
     error::{Error, Unsent},

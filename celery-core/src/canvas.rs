@@ -11,8 +11,11 @@ mod group;
 pub(crate) mod map;
 mod ops;
 pub(crate) mod plan;
+mod stamps;
 
+pub(crate) use self::stamps::stamp;
 pub use self::{
     group::{Group, group},
     ops::{Header, chain, chord},
+    stamps::{Stamping, StampingVisitor, Stamps},
 };

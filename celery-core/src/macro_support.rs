@@ -19,7 +19,7 @@ pub use crate::{
     options::{ErrorType, Options},
     registry::{Body, Registration},
     result::AsyncResult,
-    signature::{Arguments, Nothing, Signature, Takes},
+    signature::{Arguments, Nothing, Signature, Takes, TakesFailure},
     task::{Task, TaskError},
 };
 use crate::{

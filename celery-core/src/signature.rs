@@ -18,7 +18,7 @@ mod wire;
 pub use self::{
     arguments::Arguments,
     call_options::CallOptions,
-    input::{Accepts, Complete, Input, Nothing, Takes, Untyped},
+    input::{Accepts, Complete, Errback, Input, Nothing, Takes, TakesFailure, Untyped},
     kind::{Chord, Kind},
     spec::{BadSignature, Spec},
     step::Step,
@@ -33,6 +33,7 @@ use serde::Serialize;
 
 use crate::{
     app::Celery,
+    canvas::{self, Stamping},
     error::Error,
     result::AsyncResult,
     task::Task,
@@ -117,7 +118,7 @@ impl<In, Out> Signature<In, Out> {
     /// each of its header where the current app has `task_allow_error_cb_on_chord_header`.
     pub fn link_error<I, O>(self, errback: Signature<I, O>) -> Self
     where
-        I: Accepts<String>,
+        I: Errback,
     {
         self.draft.link_error(errback.into_draft()).into()
     }
@@ -125,9 +126,16 @@ impl<In, Out> Signature<In, Out> {
     /// Another word for [`link_error`](Self::link_error).
     pub fn on_error<I, O>(self, errback: Signature<I, O>) -> Self
     where
-        I: Accepts<String>,
+        I: Errback,
     {
         self.link_error(errback)
+    }
+
+    /// Puts stamps on it, on all that it is made of, and on its callbacks: `[("team", "blue")]`, or those of a
+    /// [`StampingVisitor`](crate::canvas::StampingVisitor). See [`Stamping`].
+    pub fn stamp<'v>(mut self, stamping: impl Into<Stamping<'v>>) -> Self {
+        canvas::stamp(&mut self.draft.spec, stamping.into());
+        self
     }
 
     /// Changes the options of the call.
@@ -152,11 +160,14 @@ impl<A: Serialize, Out> Signature<Takes<A>, Out> {
 }
 
 impl<In, Out> Signature<In, Out> {
-    /// Sends the task to its queue and returns a handle of its result.
+    /// Sends the task to its queue, or the tasks that a chain or a chord begins with, and returns a handle of the result: of a
+    /// chain that of its last step, of a chord that of its body. What they follow are its parents.
     ///
     /// # Errors
-    /// [`Error::NoApp`] without a current app; [`Error::Broker`] when the message could not be published, after the
-    /// retries of `task_publish_retry_policy`; [`Error::Value`] when an argument could not be serialized.
+    /// [`Error::NoApp`] without a current app; [`Error::Broker`] when a message could not be published, after the
+    /// retries of `task_publish_retry_policy`; [`Error::Value`] when an argument could not be serialized; [`Error::Call`] for what
+    /// cannot be called, such as an empty chain, or a chord without a result backend; [`Error::Backend`] when a chord could
+    /// not be made known to it; [`Error::Unsent`] when some of the tasks have been sent, and others have not.
     ///
     /// # Cancel safety
     /// A call that is dropped may or may not have been sent.
@@ -168,6 +179,17 @@ impl<In, Out> Signature<In, Out> {
         let app = self.draft.caller()?;
         let sent = app.send_noting(self.into_spec()?).await?;
         Ok(sent.into_result(&app))
+    }
+
+    /// Another word for [`apply_async`](Self::apply_async).
+    ///
+    /// # Errors
+    /// As for `apply_async`.
+    pub async fn delay(self) -> Result<AsyncResult<Out>, Error>
+    where
+        In: Complete,
+    {
+        self.apply_async().await
     }
 }
 

@@ -173,6 +173,16 @@ fn calling(args: &Args, task: &TaskFn, calls: Calls) -> TokenStream {
             }
         }
     });
+    let errback = (types.len() >= 3).then(|| {
+        let (names, types, pushes) = (&names[3..], &types[3..], &pushes[3..]);
+        quote! {
+            /// The signature as an error callback that is given the request of the task that failed, the exception, and the
+            /// traceback, in place of the first three arguments.
+            pub fn errback(#(#names: #types),*) -> #private::Signature<#private::TakesFailure, #output> {
+                #private::Signature::for_task::<Self>(#private::Arguments::new() #(#pushes)*)
+            }
+        }
+    });
     let owned = calls == Calls::Task || types.iter().all(|ty| is_owned(ty));
     // `celery.map` gives one argument, which must be all that is needed.
     let of_one = task
@@ -223,6 +233,7 @@ fn calling(args: &Args, task: &TaskFn, calls: Calls) -> TokenStream {
             }
 
             #partial
+            #errback
             #map
             #starmap
 

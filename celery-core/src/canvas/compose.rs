@@ -186,21 +186,18 @@ fn unrolled(spec: Spec, lone: Lone) -> Spec {
     }
 }
 
-/// What ends in a group as the member of another. Members of a group that is one itself would become members of the other,
-/// and the one member of a group a member of the other.
+/// What ends in a group as the member of another: one task more, which returns the list of its results. Members of a group that
+/// is one itself would become members of the other, and many a chord with groups in its header is never done in Celery.
 pub(crate) fn nested(spec: Spec) -> Spec {
     match spec.kind {
-        Kind::Group(ref members) if members.len() == 1 => {
+        Kind::Task => spec,
+        Kind::Group(_) => {
             let mut list = Spec::new("celery.accumulate", Vec::new(), Map::new());
             list.kwargs.insert("index".to_owned(), 0.into());
             chord(spec, list)
         }
-        Kind::Group(_) => chain(vec![spec]),
         Kind::Chain(mut steps) => {
-            let last = steps.pop().map(|last| match last.kind {
-                Kind::Group(ref members) if members.len() != 1 => last,
-                _ => nested(last),
-            });
+            let last = steps.pop().map(nested);
             steps.extend(last);
             Spec { kind: Kind::Chain(steps), ..spec }
         }
@@ -208,7 +205,6 @@ pub(crate) fn nested(spec: Spec) -> Spec {
             chord.body = chord.body.map(nested);
             Spec { kind: Kind::Chord(chord), ..spec }
         }
-        Kind::Task => spec,
     }
 }
 
@@ -254,11 +250,10 @@ pub(crate) fn last_members(spec: &Spec) -> Option<&[Spec]> {
     }
 }
 
-/// Links a callback: to the last of a chain, to the body of a chord, and to the first of a group, which then hands it no result.
+/// Links a callback: to a chain, which hands it to its last step, to the body of a chord, and to the first of a group, which then
+/// hands it no result.
 pub(crate) fn link(spec: &mut Spec, mut callback: Spec) -> Result<(), Error> {
-    let ends_in_group = ends_in_group(spec);
     let next = match &mut spec.kind {
-        Kind::Chain(steps) if ends_in_group => steps.last_mut(),
         Kind::Task | Kind::Chain(_) => {
             add(&mut spec.options.link, callback);
             return Ok(());

@@ -2,14 +2,20 @@
 
 use std::{fmt, marker::PhantomData};
 
-use super::compose::{self, Lone};
+use super::{
+    Stamping,
+    compose::{self, Lone},
+};
 use crate::{
     app::Celery,
     error::Error,
+    ids,
+    result::GroupResult,
     signature::{
-        Accepts, CallOptions, Complete, Draft, Input, Nothing, Signature, Spec, Step, Takes,
-        Untyped, option_setters,
+        Accepts, CallOptions, Complete, Draft, Errback, Input, Nothing, Signature, Spec, Step,
+        Takes, Untyped, option_setters,
     },
+    tree::ResultTree,
     value::Value,
 };
 
@@ -82,8 +88,9 @@ impl<In, T> Group<In, T> {
         self
     }
 
-    /// Calls that task when the *first* member succeeded, without its result. That is Celery's `link` of a group;
-    /// [`link_each`](Self::link_each) is mostly what one wants, or a chord: `group | callback`.
+    /// Calls that task when the *first* member succeeded, without its result. That is Celery's `link` of a group, while that of a
+    /// chain that ends in one is for each member; [`link_each`](Self::link_each) is mostly what one wants, or a chord:
+    /// `group | callback`.
     pub fn link<I: Complete, O>(self, callback: Signature<I, O>) -> Self {
         self.draft.link(callback.into_draft()).into()
     }
@@ -99,7 +106,7 @@ impl<In, T> Group<In, T> {
     /// Calls that task for each member that failed, with its id.
     pub fn link_error<I, O>(self, errback: Signature<I, O>) -> Self
     where
-        I: Accepts<String>,
+        I: Errback,
     {
         self.draft.link_error(errback.into_draft()).into()
     }
@@ -107,9 +114,51 @@ impl<In, T> Group<In, T> {
     /// Another word for [`link_error`](Self::link_error).
     pub fn on_error<I, O>(self, errback: Signature<I, O>) -> Self
     where
-        I: Accepts<String>,
+        I: Errback,
     {
         self.link_error(errback)
+    }
+
+    /// Puts stamps on all members, and on their callbacks: `[("team", "blue")]`, or those of a
+    /// [`StampingVisitor`](super::StampingVisitor). See [`Stamping`].
+    pub fn stamp<'v>(mut self, stamping: impl Into<Stamping<'v>>) -> Self {
+        super::stamp(&mut self.draft.spec, stamping.into());
+        self
+    }
+
+    /// Sends all members, or what the group follows, and returns a handle of the results.
+    ///
+    /// # Errors
+    /// As for [`Signature::apply_async`].
+    ///
+    /// # Cancel safety
+    /// A call that is dropped has sent some of the tasks, which may be none or all: the first of them.
+    pub async fn apply_async(self) -> Result<GroupResult<T>, Error>
+    where
+        In: Complete,
+    {
+        let app = self.draft.caller()?;
+        let spec = self.into_spec()?;
+        let count = compose::last_members(&spec).map_or(0, <[Spec]>::len);
+        let tree = app.apply(spec).await?;
+        let tree = match (&tree.members, count) {
+            (Some(_), _) => tree,
+            // In a chain Celery leaves out an empty group, and replaces one by its only member.
+            (None, 0) => ResultTree::group(ids::text(), Vec::new()).after(tree),
+            (None, _) => ResultTree::group(ids::text(), vec![tree]),
+        };
+        GroupResult::from_tree(&app, tree)
+    }
+
+    /// Another word for [`apply_async`](Self::apply_async).
+    ///
+    /// # Errors
+    /// As for `apply_async`.
+    pub async fn delay(self) -> Result<GroupResult<T>, Error>
+    where
+        In: Complete,
+    {
+        self.apply_async().await
     }
 
     /// Changes the options of the call.

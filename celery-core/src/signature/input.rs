@@ -19,6 +19,11 @@ impl<T> fmt::Debug for Takes<T> {
 #[derive(Clone, Copy, Debug)]
 pub enum Untyped {}
 
+/// A signature that lacks its first three arguments, which say what failed: the request of the task, as Celery shows it, the
+/// exception, and the traceback.
+#[derive(Clone, Copy, Debug)]
+pub enum TakesFailure {}
+
 /// What a signature still lacks: [`Nothing`], [`Takes<T>`] its first argument, or [`Untyped`].
 pub trait Input {
     /// Whether a result is put in front of its arguments when it follows another task.
@@ -34,6 +39,10 @@ impl<T> Input for Takes<T> {
 }
 
 impl Input for Untyped {
+    const TAKES_RESULT: bool = true;
+}
+
+impl Input for TakesFailure {
     const TAKES_RESULT: bool = true;
 }
 
@@ -60,3 +69,16 @@ pub trait Accepts<T>: Input {}
 impl<T> Accepts<T> for Nothing {}
 impl<T> Accepts<T> for Takes<T> {}
 impl<T> Accepts<T> for Untyped {}
+
+/// What can be called when a task failed: one that takes the id of that task, or what is known of the failure.
+#[diagnostic::on_unimplemented(
+    message = "this task cannot be an error callback",
+    label = "takes neither the id of the task that failed nor its failure",
+    note = "`Task::partial(…)` takes the id as its first argument, a `String`; `Task::errback(…)` takes the request, the exception and the traceback; `Task::s(…)` with all arguments takes none"
+)]
+pub trait Errback: Input {}
+
+impl Errback for Nothing {}
+impl Errback for Takes<String> {}
+impl Errback for TakesFailure {}
+impl Errback for Untyped {}

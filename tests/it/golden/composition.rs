@@ -89,5 +89,5 @@ fn every_kind_fits_into_every_other() {
     let value = to_value(&all).unwrap();
     assert_eq!(value["task"], "celery.chord");
     assert_eq!(value["kwargs"]["header"][0]["task"], "celery.chord");
-    assert_eq!(to_value(&both).unwrap()["kwargs"]["header"][1]["task"], "celery.chain");
+    assert_eq!(to_value(&both).unwrap()["kwargs"]["header"][1]["task"], "celery.chord");
 }

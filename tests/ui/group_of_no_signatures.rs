@@ -1,0 +1,16 @@
+use celery::prelude::*;
+
+#[shared_task]
+fn add(x: i64, y: i64) -> i64 {
+    x + y
+}
+
+#[shared_task]
+fn shout(text: String) -> usize {
+    text.len()
+}
+
+fn main() {
+    drop(group([1, 2]));
+    drop(group([Add::s(1, 2), Shout::s("a".to_owned())]));
+}
