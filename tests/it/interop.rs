@@ -7,6 +7,7 @@
 mod calls_from_python;
 mod calls_from_rust;
 mod canvas_tasks;
+mod canvases;
 mod control;
 mod fleet;
 mod matrix;

@@ -7,6 +7,7 @@ mod autodiscovery;
 mod bad_input;
 mod builtins;
 mod calling;
+mod canvases;
 mod chords;
 mod circle;
 #[cfg(feature = "cli")]

@@ -4,15 +4,20 @@
 """
 import datetime
 import decimal
+import functools
 import json
+import operator
 import sys
 import time
 import uuid
 
 from celery import Celery, chain, chord
+from celery import Celery, chain, chord, group, signature
 from celery.bin.celery import celery as commands
+from celery.canvas import xstarmap
 from celery.result import AsyncResult
 from click.testing import CliRunner
+from kombu.utils import json as kombu_json
 
 from proj.celery import app, conf
 from proj.tasks import PREFIX, client
@@ -322,6 +327,40 @@ def publish_variety():
     task('variety.linked', 2).apply_async(link=task('variety.plain'), headers={'own': [1, None]}, countdown=60)
     task('variety.other', 3).apply_async()
     return {}
+
+
+@scenario
+def canvases():
+    """Calls signatures that are written down; tells what each comes to."""
+    forms = json.loads(client().get(PREFIX + 'wanted'))
+    results = [signature(form, app=app).apply_async() for form in forms]
+    return {'values': [result.get(timeout=LIMIT) for result in results]}
+
+
+def drawn(sketch):
+    """A canvas by its sketch, put together as Celery's users do."""
+    kind, of = sketch[0], sketch[1]
+    if kind == 'tag':
+        return task('canvases.tag', of)
+    if kind == 'total':
+        return task('canvases.total', of)
+    if kind == 'fixed':
+        return task('canvases.tag', of, 0).set(immutable=True)
+    if kind == 'starmap':
+        return xstarmap(task('canvases.tag'), [[call, of] for call in range(of % 4)], app=app)
+    if kind == 'chord':
+        return chord([drawn(member) for member in of], drawn(sketch[2]))
+    parts = [drawn(part) for part in of]
+    if kind == 'pipe':
+        return functools.reduce(operator.or_, parts)
+    return {'chain': chain, 'group': group}[kind](parts)
+
+
+@scenario
+def drawings():
+    """Draws sketches; tells each signature as it is written."""
+    sketches = json.loads(client().get(PREFIX + 'wanted'))
+    return {'forms': [json.loads(kombu_json.dumps(drawn(sketch))) for sketch in sketches]}
 
 
 @scenario
