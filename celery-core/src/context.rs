@@ -22,7 +22,7 @@ use crate::{
     ids,
     protocol::TaskMessage,
     result::AsyncResult,
-    signature::{Complete, Signature},
+    signature::{Complete, Signature, Step},
     state::State,
     task::{Failure, Replace, Retry, SoftTimeLimitExceeded, TaskError},
     value::{Map, Value, to_value},
@@ -183,8 +183,11 @@ impl Context {
     /// ```ignore
     /// return Err(task.replace(Resize::s(path, 64)).into());
     /// ```
-    pub fn replace<In: Complete, Out>(&self, signature: Signature<In, Out>) -> Replace {
-        let signature = signature.into_spec().and_then(|mut spec| {
+    pub fn replace<S>(&self, signature: S) -> Replace
+    where
+        S: Step<In: Complete>,
+    {
+        let signature = signature.into_draft().into_spec().and_then(|mut spec| {
             if spec.options.chord.is_some() {
                 let why = "a signature that replaces a task must not be part of a chord";
                 return Err(Error::Call(why.to_owned()));

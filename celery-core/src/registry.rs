@@ -56,19 +56,37 @@ inventory::collect!(Registration);
 impl Registration {
     /// The arguments of a message for the task as they may be shown: `***` stands for those of `#[redact]` parameters.
     pub fn shown<'a>(&self, message: &'a TaskMessage) -> (Cow<'a, [Value]>, Cow<'a, Map>) {
-        arguments::shown(self.parameters, &message.args, &message.kwargs)
+        let parameters = self.parameters_of(&message.args, &message.kwargs);
+        arguments::shown(parameters, &message.args, &message.kwargs)
     }
 
-    /// Whether some of its parameters are `#[redact]`.
-    pub(crate) fn redacts(&self) -> bool {
-        self.parameters.iter().any(|parameter| parameter.redacted)
+    /// Whether some of the arguments are not to be shown.
+    pub(crate) fn redacts(&self, message: &TaskMessage) -> bool {
+        let parameters = self.parameters_of(&message.args, &message.kwargs);
+        parameters.iter().any(|parameter| parameter.redacted)
+    }
+
+    /// The parameters of a call. What is given to `celery.map` and its like is for another task, and no more to be shown than it
+    /// would be there.
+    pub(crate) fn parameters_of(&self, args: &[Value], kwargs: &Map) -> &'static [Parameter] {
+        const HIDING: &[Parameter] =
+            &[Parameter::required("task"), Parameter::required("it").redacted()];
+        if !matches!(self.body, Body::Own(_)) {
+            return self.parameters;
+        }
+        let called = kwargs.get("task").or(args.first());
+        let name = called.and_then(|task| task.as_str().or_else(|| task.get("task")?.as_str()));
+        let called = name.and_then(linked).map_or(&[][..], |called| called.parameters);
+        match called.iter().any(|parameter| parameter.redacted) {
+            true => HIDING,
+            false => self.parameters,
+        }
     }
 }
 
-/// The parameters of the task of that name, if it is linked into this program, whatever app it is of.
-pub(crate) fn linked_parameters(task: &str) -> Option<&'static [Parameter]> {
-    let mut linked = inventory::iter::<Registration>();
-    linked.find(|registration| registration.name == task).map(|it| it.parameters)
+/// The task of that name, if it is linked into this program, whatever app it is of.
+pub(crate) fn linked(task: &str) -> Option<&'static Registration> {
+    inventory::iter::<Registration>().find(|registration| registration.name == task)
 }
 
 impl fmt::Debug for Body {

@@ -9,7 +9,7 @@ use crate::{
         Circle, Log, Probe,
         canvas::{chain, chord, group, set, si, sig},
     },
-    tasks::{Add, Echo, Fail, Hard, Note, OutOfCheese},
+    tasks::{Add, Echo, Fail, Hard, Note, OutOfCheese, Rejects},
 };
 
 /// What an error callback looks at of the request of the task that failed.
@@ -155,6 +155,18 @@ async fn they_are_called_for_a_task_that_was_stopped() {
     let note = circle.probe.noted(2).await.pop().unwrap();
     assert_eq!(note["exception"], json!({ "exc_type": "TimeLimitExceeded", "exc_message": [7] }));
     assert_eq!(note["traceback"], Value::Null);
+    worker.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn they_are_called_for_a_task_that_rejects_its_message() {
+    let circle = Circle::new();
+    let worker = circle.worker();
+    let errbacks = json!([sig(OnError::NAME, json!([])), sig(Note::NAME, json!([]))]);
+    let result = circle.apply(set(sig(Rejects::NAME, json!([])), "link_error", errbacks)).await;
+    let notes = circle.probe.noted(2).await;
+    assert_eq!(notes[0]["exception"]["exc_message"], json!(["because", false]));
+    assert_eq!(notes[1]["note"], json!(result.id));
     worker.stop().await;
 }
 

@@ -5,6 +5,7 @@
 
 mod composition;
 mod messages;
+mod replaced;
 mod results;
 mod tasks;
 

@@ -109,6 +109,10 @@ async fn a_secret_reaches_its_task_and_is_shown_nowhere() {
         call.argsrepr(format!("('a', '{SECRET}')")).kwargsrepr(format!("{{'x': '{SECRET}'}}"))
     };
     run(told(by_name(&circle, false)), length()).await;
+    // The items of a map are arguments of the task that it calls.
+    let each = json!({ "task": { "task": Login::NAME }, "it": [["ada", SECRET], ["eve", SECRET]] });
+    let mapped = circle.app.send_task("celery.starmap").kwargs(each);
+    run(told(mapped), json!({ "status": "SUCCESS", "result": [SECRET.len(), SECRET.len()] })).await;
     for user in ["retries", "changes"] {
         run(told(login_of(user).untyped()), failure()).await;
     }

@@ -69,7 +69,8 @@ impl Celery {
         parent: Option<&Context>,
         now: Timestamp,
     ) -> Result<Outgoing, Error> {
-        let linked = || Some(self.registry().ok()?.get(&spec.task)?.parameters);
+        let registered = || self.registry().ok()?.get(&spec.task);
+        let linked = || Some(registered()?.parameters_of(&spec.args, &spec.kwargs));
         let parameters = spec.task_parameters.or_else(linked).unwrap_or_default();
         let Spec { task, args, kwargs, options, task_options, .. } = spec;
         let task_options = self.options_of(&task, task_options);
@@ -192,8 +193,8 @@ impl Celery {
 
     /// Takes out of the display form of the arguments what is not to be shown, whoever wrote it.
     pub(crate) fn redact(&self, message: &mut TaskMessage) {
-        if self.registry().ok().and_then(|it| it.get(&message.task)).is_some_and(|it| it.redacts())
-        {
+        let task = self.registry().ok().and_then(|registry| registry.get(&message.task));
+        if task.is_some_and(|task| task.redacts(message)) {
             let (limits, (args, kwargs)) = (self.repr_limits(), self.shown(message));
             let (args, kwargs) = (repr::args(&args, &limits), repr::kwargs(&kwargs, &limits));
             message.headers.argsrepr = Some(args);

@@ -11,7 +11,7 @@ use crate::{
     error::Error,
     protocol::TaskMessage,
     state::{ExtendedMeta, State, TaskMeta},
-    value::Value,
+    value::{Map, Value},
 };
 
 impl Celery {
@@ -75,8 +75,18 @@ impl Celery {
                 queue: Some(request.delivery_info.routing_key.clone()),
             }
         });
+        let mut extra = Map::new();
+        if let Some(names) = request.headers.stamped_headers.as_ref().filter(|_| extended.is_some())
+            && !request.headers.stamps.is_empty()
+        {
+            extra.insert("stamped_headers".to_owned(), Value::Array(names.clone()));
+            let stamps = request.headers.stamps.iter();
+            let stamps = stamps.filter(|(name, _)| names.iter().any(|it| it == name.as_str()));
+            extra.extend(stamps.map(|(name, stamp)| (name.clone(), stamp.clone())));
+        }
         TaskMeta {
             date_done,
+            extra,
             group_id: request.headers.group.clone(),
             parent_id: request.headers.parent_id.clone(),
             extended,

@@ -8,7 +8,7 @@ use super::{CallOptions, Kind};
 use crate::{
     arguments::{self, Parameter},
     options::Options,
-    registry::linked_parameters,
+    registry::linked,
     repr,
     value::{Map, Value},
 };
@@ -110,7 +110,8 @@ impl Spec {
 
     /// The parameters of the task as far as this program knows it.
     pub(crate) fn parameters(&self) -> &'static [Parameter] {
-        self.task_parameters.or_else(|| linked_parameters(&self.task)).unwrap_or_default()
+        let linked = || Some(linked(&self.task)?.parameters_of(&self.args, &self.kwargs));
+        self.task_parameters.or_else(linked).unwrap_or_default()
     }
 
     /// Writes down what is shown of the arguments, for whoever sends it in our place: a worker that does not have the task

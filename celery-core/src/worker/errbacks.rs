@@ -88,8 +88,6 @@ async fn run(
         headers: TaskHeaders {
             root_id: Some(failed.headers.root_id.as_ref().unwrap_or(&failed.id).clone()),
             parent_id: Some(failed.id.clone()),
-            stamped_headers: failed.headers.stamped_headers.clone(),
-            stamps: failed.headers.stamps.clone(),
             ..TaskHeaders::default()
         },
         priority: failed.priority,

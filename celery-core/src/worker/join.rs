@@ -108,13 +108,26 @@ impl Node {
             };
             let index = message.headers.group_index;
             let part = Part { group_id: group, index, meta, stores, callback: &callback };
-            let count = || async move { Ok(joins(self).await?.count(part).await?) };
-            return self.persist("count a part of a chord", &message.id, count).await;
+            let counted = self.count(part).await;
+            let Err(Undone::Failed(error)) = counted else { return counted };
+            if meta.state != State::Success {
+                return Err(Undone::Failed(error));
+            }
+            // What cannot be kept is not what the body waits for. It is to fail rather than to wait for ever.
+            let why = with_sources(&error);
+            let result = Exception::new("EncodeError", "kombu.exceptions", why).to_value();
+            let meta = &TaskMeta { state: State::Failure, result, ..meta.clone() };
+            return self.count(Part { meta, ..part }).await;
         }
         if stores {
             self.store_meta(meta).await?;
         }
         Ok(None)
+    }
+
+    async fn count(&self, part: Part<'_>) -> Result<Option<Joined>, Undone> {
+        let count = || async move { Ok(joins(self).await?.count(part).await?) };
+        self.persist("count a part of a chord", &part.meta.task_id, count).await
     }
 
     /// Tells of tasks that will not be run, and counts those that are parts of chords.

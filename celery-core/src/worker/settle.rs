@@ -80,6 +80,12 @@ async fn ending(
             let mut exception = Exception::new("Reject", "celery.exceptions", reject.reason);
             exception.exc_message.push(false.into());
             Box::pin(end(node, context, rules, State::Failure, &exception, None)).await?;
+            let cause = errbacks::Cause { exception: &exception, traceback: None };
+            let told = Box::pin(errbacks::call(node, context, cause)).await?;
+            if told.is_something() {
+                let how = Settlement::Reject;
+                Box::pin(send_on(node, context, told, &how, Rest::Leave, late)).await?;
+            }
             Ok(Settlement::Reject)
         }
         Verdict::Lost(reject) => {
@@ -103,7 +109,13 @@ pub(super) async fn already_done(
     let children = meta.children.as_deref().unwrap_or_default();
     let follows = follow::again(&node.app, context, &meta.result, children);
     let mut late = Some(delivery);
-    let sent = send_on(node, context, follows, &Settlement::Ack, Rest::Store, &mut late).await;
+    let sent = async {
+        // It is counted already, unless somebody else stored the result.
+        let counted = go_on(node.conclude(context.request(), meta, false).await)?;
+        join::complete(node, counted.into_iter().collect()).await?;
+        send_on(node, context, follows, &Settlement::Ack, Rest::Store, &mut late).await
+    };
+    let sent = sent.await;
     if let Some(delivery) = late {
         settle(delivery, sent.map_or(Settlement::HandBack, |()| Settlement::Ack)).await;
     }

@@ -1,5 +1,6 @@
 //! A worker as a process of its own: the settings come from the test that starts it, in the variable `FLEET_CONF`.
 
+mod canvas;
 mod commands;
 mod hazards;
 mod in_code;

@@ -218,3 +218,24 @@ async fn a_chord_that_cannot_be_read_harms_nobody() {
     }
     worker.stop().await;
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_workflow_is_revoked_by_the_stamps_of_its_tasks() {
+    let circle = Circle::with(json!({ "result_extended": true }));
+    let worker = circle.worker();
+    let stamped = |signature: Value| {
+        set(set(signature, "stamped_headers", json!(["team"])), "team", json!(["blue", "red"]))
+    };
+    let stored = circle.ran(stamped(sig(Add::NAME, json!([1, 1])))).await;
+    assert_eq!(
+        (&stored["stamped_headers"], &stored["team"]),
+        (&json!(["team"]), &json!(["blue", "red"]))
+    );
+    circle.app.control().revoke_by_stamped_headers([("team", "red")]).send().await.unwrap();
+    let late = set(stamped(sig(Add::NAME, json!([1, 1]))), "countdown", json!(60));
+    let result = circle.apply(chord(&[late, sig(Add::NAME, json!([2, 2]))], stamped(note()))).await;
+    let part = result.parent.as_ref().unwrap().leaves()[0].to_owned();
+    let stored = circle.stored(&result.id).await;
+    assert_eq!(stored["result"], dependency(&part, "TaskRevokedError('revoked')"));
+    worker.stop().await;
+}

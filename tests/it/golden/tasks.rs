@@ -74,3 +74,9 @@ pub(super) async fn hard_limited() {
 pub(super) async fn tracked(_name: String) {
     std::future::pending::<()>().await;
 }
+
+#[shared_task(name = "wireapp.grow_chord", bind)]
+pub(super) fn grow_chord(task: &Context, x: i64) -> Result<i64, TaskError> {
+    task.block_on(task.add_to_chord(Add::s(x, 1000)))?;
+    Ok(x)
+}

@@ -3,6 +3,7 @@
 mod cost;
 mod lost;
 mod mixed;
+mod prefork;
 mod shown;
 
 use celery::{
