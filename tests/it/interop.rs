@@ -6,6 +6,7 @@
 
 mod calls_from_python;
 mod calls_from_rust;
+mod canvas_for_python;
 mod canvas_tasks;
 mod canvases;
 mod control;
