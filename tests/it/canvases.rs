@@ -6,7 +6,7 @@ pub(crate) mod random;
 use celery::prelude::*;
 use proptest::{
     prelude::*,
-    test_runner::{Config, TestRunner},
+    test_runner::{Config, RngAlgorithm, TestRng, TestRunner},
 };
 
 use crate::harness::{Circle, within};
@@ -43,8 +43,11 @@ fn a_worker_comes_to_what_the_model_comes_to() {
         .expect("a runtime");
     let circle = Circle::new();
     let _worker = runtime.block_on(async { circle.worker() });
-    let config = Config { cases: 300, failure_persistence: None, ..Config::default() };
-    let checked = TestRunner::new(config).run(&random::sketches(), |sketch| {
+    let seed: u8 =
+        std::env::var("CELERY_SEED").ok().and_then(|seed| seed.parse().ok()).unwrap_or(7);
+    let config = Config { cases: 1000, failure_persistence: None, ..Config::default() };
+    let random = TestRng::from_seed(RngAlgorithm::ChaCha, &[seed; 32]);
+    let checked = TestRunner::new_with_rng(config, random).run(&random::sketches(), |sketch| {
         let canvas = sketch.canvas().untyped();
         let expected = model::value_of(&canvas.clone().into_spec().expect("a signature"));
         let value = runtime.block_on(async { within(circle.call(canvas).await.get()).await });

@@ -11,10 +11,9 @@ import sys
 import time
 import uuid
 
-from celery import Celery, chain, chord
 from celery import Celery, chain, chord, group, signature
 from celery.bin.celery import celery as commands
-from celery.canvas import xstarmap
+from celery.canvas import StampingVisitor, maybe_signature, xstarmap
 from celery.result import AsyncResult
 from click.testing import CliRunner
 from kombu.utils import json as kombu_json
@@ -341,7 +340,10 @@ def drawn(sketch):
     """A canvas by its sketch, put together as Celery's users do."""
     kind, of = sketch[0], sketch[1]
     if kind == 'tag':
-        return task('canvases.tag', of)
+        tag = task('canvases.tag', of)
+        if of % 5 == 0:
+            tag.link(task('canvases.tag', of))
+        return tag
     if kind == 'total':
         return task('canvases.total', of)
     if kind == 'fixed':
@@ -361,6 +363,61 @@ def drawings():
     """Draws sketches; tells each signature as it is written."""
     sketches = json.loads(client().get(PREFIX + 'wanted'))
     return {'forms': [json.loads(kombu_json.dumps(drawn(sketch))) for sketch in sketches]}
+
+
+class Teller(StampingVisitor):
+    """Stamps each part with what it is asked of it, and in which order."""
+    asked = 0
+
+    def told(self, name):
+        self.asked += 1
+        return {'at_' + name: self.asked}
+
+    def on_signature(self, sig, **headers):
+        return self.told('task')
+
+    def on_group_start(self, group, **headers):
+        return self.told('group')
+
+    def on_group_end(self, group, **headers):
+        self.told('end')
+
+    def on_chain_start(self, chain, **headers):
+        return self.told('chain')
+
+    def on_chain_end(self, chain, **headers):
+        self.told('end')
+
+    def on_chord_body(self, sig, **headers):
+        return self.told('body')
+
+    def on_callback(self, callback, **headers):
+        return self.told('callback')
+
+
+def stamps(sig):
+    """The stamps of each task in it, after those of its callbacks."""
+    sig = maybe_signature(sig, app=app)
+    found = [stamp for link in sig.options.get('link', []) for stamp in stamps(link)]
+    if sig.subtask_type is None:
+        names = sig.options.get('stamped_headers', [])
+        # Some of Celery's names are of stamps that other parts have.
+        return [*found, [sig.task, {name: sig.options[name] for name in names if name in sig.options}]]
+    members = sig.tasks
+    if sig.subtask_type == 'chord':
+        members = [*(members.tasks if isinstance(members, group) else members), sig.body]
+    return [*found, *(stamp for member in members for stamp in stamps(member))]
+
+
+@scenario
+def stampings():
+    """Stamps what sketches draw; tells the stamps of each task."""
+    told = []
+    for sketch in json.loads(client().get(PREFIX + 'wanted')):
+        sig = drawn(sketch)
+        sig.stamp(Teller(), all=True)
+        told.append(stamps(sig))
+    return {'stamps': told}
 
 
 @scenario

@@ -68,6 +68,15 @@ pub(crate) fn ends_in_celery(spec: &Spec) -> bool {
     }
 }
 
+pub(crate) fn has_empty_chain(spec: &Spec) -> bool {
+    match &spec.kind {
+        Kind::Task => false,
+        Kind::Chain(steps) => steps.is_empty() || steps.iter().any(has_empty_chain),
+        Kind::Group(members) => members.iter().any(has_empty_chain),
+        Kind::Chord(chord) => chord.header.iter().chain(&chord.body).any(has_empty_chain),
+    }
+}
+
 /// Whether there is no task in it.
 fn is_empty(spec: &Spec) -> bool {
     match &spec.kind {

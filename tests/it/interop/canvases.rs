@@ -1,8 +1,11 @@
 //! Random canvases: what is put together here is what Celery puts together, and comes to the same on either side.
 
-use celery::{AsyncResult, Celery, core::signature::Spec};
+use celery::{
+    AsyncResult, Celery, Stamping, StampingVisitor, Stamps,
+    core::signature::{Kind, Spec},
+};
 use peers::{LIMIT, PythonWorker, Space, scenario};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::rust::RustWorker;
 use crate::{
@@ -28,6 +31,76 @@ async fn what_is_put_together_is_what_celery_puts_together() {
         let ours = sketch.untyped().into_spec().unwrap();
         let theirs = Spec::from_value(theirs).unwrap();
         assert_eq!(ours.to_value(), theirs.to_value(), "{sketch:?}");
+    }
+}
+
+/// Stamps each part with what it is asked of it, and in which order.
+#[derive(Default)]
+struct Teller(u64);
+
+impl Teller {
+    fn told(&mut self, name: &str) -> Stamps {
+        self.0 += 1;
+        Stamps::from([(format!("at_{name}"), self.0)])
+    }
+}
+
+impl StampingVisitor for Teller {
+    fn on_signature(&mut self, _: &mut Spec, _: &Stamps) -> Stamps {
+        self.told("task")
+    }
+
+    fn on_group_start(&mut self, _: &mut Spec, _: &Stamps) -> Stamps {
+        self.told("group")
+    }
+
+    fn on_group_end(&mut self, _: &mut Spec, _: &Stamps) {
+        self.told("end");
+    }
+
+    fn on_chain_start(&mut self, _: &mut Spec, _: &Stamps) -> Stamps {
+        self.told("chain")
+    }
+
+    fn on_chain_end(&mut self, _: &mut Spec, _: &Stamps) {
+        self.told("end");
+    }
+
+    fn on_chord_body(&mut self, _: &mut Spec, _: &Stamps) -> Stamps {
+        self.told("body")
+    }
+
+    fn on_callback(&mut self, _: &mut Spec, _: &Stamps) -> Stamps {
+        self.told("callback")
+    }
+}
+
+/// The stamps of each task in it, after those of its callbacks.
+fn stamps(spec: &Spec) -> Vec<Value> {
+    let all = |specs: &[Spec]| specs.iter().flat_map(stamps).collect::<Vec<_>>();
+    let mut found = all(&spec.options.link);
+    match &spec.kind {
+        Kind::Task => found.push(json!([spec.task, spec.options.stamps])),
+        Kind::Chain(members) | Kind::Group(members) => found.extend(all(members)),
+        Kind::Chord(chord) => {
+            found.extend(all(&chord.header));
+            found.extend(chord.body.iter().flat_map(stamps));
+        }
+    }
+    found
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn stamps_are_put_where_celery_puts_them() {
+    let space = Space::new();
+    let sketches = random::sample(200);
+    let told: Vec<Value> = sketches.iter().map(random::Sketch::told).collect();
+    let theirs = asked(&space, "stampings", &told, "stamps").await;
+    for (sketch, theirs) in sketches.iter().zip(theirs) {
+        let mut teller = Teller::default();
+        let stamping = Stamping::from([("all", true)]).visitor(&mut teller);
+        let ours = sketch.untyped().stamp(stamping).into_spec().unwrap();
+        assert_eq!(Value::from(stamps(&ours)), theirs, "{sketch:?}");
     }
 }
 
