@@ -4,6 +4,7 @@ use celery::{
     Task,
     core::{
         backend::{Callback, Joined, NewJoin, Part},
+        broker::Queue,
         codec::Serializer,
         protocol::{Embed, TaskMessage},
         state::{State, TaskMeta},
@@ -107,5 +108,24 @@ async fn a_body_that_was_sent_already_is_not_sent_again() {
     }
     worker.stop().await;
     assert_eq!(circle.probe.notes().len(), 1);
+    assert_eq!(circle.waiting("celery").await, 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_part_that_is_not_run_again_is_counted_if_nobody_did() {
+    // As a Python worker does that dies in between, the result is stored and the part is not counted.
+    let settings = json!({ "task_acks_late": true, "worker_deduplicate_successful_tasks": true });
+    let circle = Circle::with(settings);
+    begin(&circle, 1).await;
+    let backend = circle.app.backend().await.unwrap();
+    backend.store(&TaskMeta::new("first", State::Success, json!(42))).await.unwrap();
+    deliver(&circle, &part("first", 0)).await;
+    let broker = circle.broker().await;
+    let mut consumer = broker.consume(&[Queue::named("celery")], None).await.unwrap();
+    consumer.next().await.unwrap().remove(0).hand_back().await.unwrap();
+    drop(consumer);
+    let worker = circle.worker();
+    assert_eq!(circle.stored("the-body").await["result"], json!([42]));
+    worker.stop().await;
     assert_eq!(circle.waiting("celery").await, 0);
 }

@@ -1,4 +1,4 @@
-//! What workers publish beside a task.
+//! What workers publish in place of a task, and beside it.
 
 use std::sync::{Arc, Mutex};
 
@@ -16,7 +16,7 @@ use celery::{
 use serde_json::{Map, Value, json};
 
 use super::capture;
-use crate::harness::{Circle, memory_url};
+use crate::harness::{Circle, memory_url, within};
 
 /// Keeps what is published.
 #[derive(Clone, Debug, Default)]
@@ -102,12 +102,25 @@ async fn check(name: &str, sent: usize, header: &[usize]) {
     }
     let options = WorkerOptions { concurrency: Some(1), ..WorkerOptions::default() };
     let worker = circle.worker_with(options);
-    circle.stored(&theirs.last().unwrap().id).await;
+    let all = async {
+        while published.0.lock().unwrap().len() < theirs.len() {
+            tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+        }
+    };
+    within(all).await;
     worker.stop().await;
     let ours = published.0.lock().unwrap().clone();
     let known: Vec<_> = client.iter().map(|message| message.id.clone()).collect();
     let (ours, theirs) = (comparable(&ours, &known), comparable(theirs, &known));
     assert_eq!(ours, theirs, "{name}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_replaced_task_is_published_as_celery_publishes_it() {
+    check("canvas_run/replace", 1, &[]).await;
+    check("canvas_run/replace_in_chain", 1, &[]).await;
+    check("canvas_run/replace_with_group", 1, &[]).await;
+    check("chord/replace_in_header", 2, &[0, 1]).await;
 }
 
 #[tokio::test(start_paused = true)]

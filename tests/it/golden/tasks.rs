@@ -75,6 +75,16 @@ pub(super) async fn tracked(_name: String) {
     std::future::pending::<()>().await;
 }
 
+#[shared_task(name = "wireapp.replace_me", bind)]
+pub(super) fn replace_me(task: &Context, x: i64) -> Result<i64, TaskError> {
+    Err(task.replace(Add::s(x, 100)).into())
+}
+
+#[shared_task(name = "wireapp.replace_group", bind)]
+pub(super) fn replace_group(task: &Context, x: i64) -> Result<i64, TaskError> {
+    Err(task.replace(group([Add::s(x, 1), Add::s(x, 2)])).into())
+}
+
 #[shared_task(name = "wireapp.grow_chord", bind)]
 pub(super) fn grow_chord(task: &Context, x: i64) -> Result<i64, TaskError> {
     task.block_on(task.add_to_chord(Add::s(x, 1000)))?;
