@@ -3,7 +3,7 @@
 //! `a | b` is a chain, [`group`] puts signatures side by side, and a group that something follows is a chord. What may follow what
 //! is checked by the compiler.
 //!
-//! [`plan`](plan::plan) decides, and touches nothing: which messages a signature is, with which ids, which joins have to be known before
+//! The module `plan` decides, and touches nothing: which messages a signature is, with which ids, which joins have to be known before
 //! they are sent, and which results there will be. The app and the workers carry it out.
 
 pub(crate) mod compose;

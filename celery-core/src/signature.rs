@@ -2,7 +2,7 @@
 //!
 //! [`Signature`] is the typed shell, which knows what the task returns and whether it still lacks its first
 //! argument. [`Spec`] is what it holds: plain data, in the form that crosses the wire. How several become one is in
-//! [`canvas`](crate::canvas).
+//! [`canvas`].
 
 mod arguments;
 mod by_name;
@@ -43,7 +43,7 @@ use crate::{
 /// A task with its arguments and options, ready to be called; or a chain or a chord of several, which end in one.
 ///
 /// `In` is [`Nothing`] when all arguments are there, `Takes<T>` when the first is still to come; `Out` is what
-/// the task returns. `a | b` calls `b` after `a`, with its result: see [`canvas`](crate::canvas).
+/// the task returns. `a | b` calls `b` after `a`, with its result: see [`canvas`].
 #[must_use = "a signature does nothing until it is called, for example with `apply_async`"]
 pub struct Signature<In = Nothing, Out = Value> {
     draft: Draft,
