@@ -28,7 +28,7 @@ pub use celery_core::{
     result::{AsyncResult, GroupResult, ResultSet},
     signature::{Nothing, Signature, Takes, Untyped},
     state::{State, TaskMeta},
-    task::{Failure, Ignore, Reject, Retry, SoftTimeLimitExceeded, Task, TaskError},
+    task::{Failure, Ignore, Reject, Replace, Retry, SoftTimeLimitExceeded, Task, TaskError},
     worker::{
         Autoscale, ChildProcess, CommandError, Heartbeat, Panel, Shutdown, Worker, WorkerOptions,
     },

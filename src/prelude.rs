@@ -16,7 +16,7 @@ pub use celery_core::{
     result::{AsyncResult, GroupResult, ResultSet},
     signature::{Nothing, Signature, Takes, Untyped},
     state::State,
-    task::{Ignore, Reject, Retry, SoftTimeLimitExceeded, Task, TaskError},
+    task::{Ignore, Reject, Replace, Retry, SoftTimeLimitExceeded, Task, TaskError},
     value::Value,
     worker::{CommandError, Panel},
 };
