@@ -23,7 +23,8 @@ async fn is_revoked(result: &AsyncResult, reason: &str) {
 async fn listen(app: &Celery, nodes: usize) {
     let asking = async {
         loop {
-            let ping = app.control().ping().limit(nodes).timeout(LIMIT);
+            // What is said to one that does not listen yet is lost, so that it is said again after a second.
+            let ping = app.control().ping().limit(nodes);
             if ping.replies().await.expect("the broker answers").len() == nodes {
                 return;
             }
@@ -37,7 +38,7 @@ async fn runs_somewhere(app: &Celery, id: &str) {
     let inspect = app.control().inspect();
     let asking = async {
         loop {
-            let answers = inspect.active().limit(1).timeout(LIMIT).answers().await;
+            let answers = inspect.active().limit(1).answers().await;
             let mut nodes = answers.expect("the broker answers").into_iter();
             if nodes.any(|(_, tasks)| tasks.is_ok_and(|it| it.iter().any(|task| task.id == id))) {
                 return;
