@@ -52,7 +52,7 @@ fn chord(group: Spec, body: Spec) -> Spec {
     let header_group =
         task_id.clone().map(|id| CallOptions { task_id: Some(id), ..CallOptions::default() });
     let said = CallOptions { task_id: None, ..group.options };
-    header.iter_mut().for_each(|member| update(&mut member.options, said.clone()));
+    header.iter_mut().for_each(|member| member.options.update(said.clone()));
     of_kind(Kind::Chord(Box::new(Chord {
         header,
         header_group,
@@ -165,7 +165,7 @@ fn unchain(whole: Spec) -> Vec<Spec> {
             task_id: None,
             ..whole.options
         };
-        update(&mut first.options, said);
+        first.options.update(said);
         whole.args.iter().rev().for_each(|argument| prepend(first, argument));
     }
     steps
@@ -179,7 +179,7 @@ fn unrolled(spec: Spec, lone: Lone) -> Spec {
     match spec.kind {
         Kind::Group(mut members) if lone == Lone::Unrolled && members.len() == 1 => {
             let mut member = members.remove(0);
-            update(&mut member.options, spec.options);
+            member.options.update(spec.options);
             member
         }
         _ => spec,
@@ -314,77 +314,6 @@ pub(crate) fn link_error(spec: &mut Spec, errback: &Spec, to_headers: bool) {
 fn add(callbacks: &mut Vec<Spec>, callback: Spec) {
     if !callbacks.contains(&callback) {
         callbacks.push(callback);
-    }
-}
-
-/// What is said later goes before what was said.
-pub(crate) fn update(options: &mut CallOptions, later: CallOptions) {
-    // All by name, so that a new one is not forgotten here.
-    let CallOptions {
-        task_id,
-        eta,
-        expires,
-        queue,
-        exchange,
-        routing_key,
-        priority,
-        serializer,
-        compression,
-        headers,
-        shadow,
-        ignore_result,
-        time_limit,
-        soft_time_limit,
-        link,
-        link_error,
-        reply_to,
-        argsrepr,
-        kwargsrepr,
-        root_id,
-        parent_id,
-        group_id,
-        group_index,
-        chain,
-        chord,
-        replaced_task_nesting,
-        stamped_headers,
-        stamps,
-        extra,
-    } = later;
-    options.link.extend(link);
-    options.link_error.extend(link_error);
-    options.headers.extend(headers);
-    options.extra.extend(extra);
-    options.stamps.extend(stamps);
-    replace(&mut options.stamped_headers, stamped_headers);
-    replace(&mut options.replaced_task_nesting, replaced_task_nesting);
-    replace(&mut options.task_id, task_id);
-    replace(&mut options.eta, eta);
-    replace(&mut options.expires, expires);
-    replace(&mut options.queue, queue);
-    replace(&mut options.exchange, exchange);
-    replace(&mut options.routing_key, routing_key);
-    replace(&mut options.priority, priority);
-    replace(&mut options.serializer, serializer);
-    replace(&mut options.compression, compression);
-    replace(&mut options.shadow, shadow);
-    replace(&mut options.ignore_result, ignore_result);
-    replace(&mut options.time_limit, time_limit);
-    replace(&mut options.soft_time_limit, soft_time_limit);
-    replace(&mut options.reply_to, reply_to);
-    replace(&mut options.argsrepr, argsrepr);
-    replace(&mut options.kwargsrepr, kwargsrepr);
-    replace(&mut options.root_id, root_id);
-    replace(&mut options.parent_id, parent_id);
-    replace(&mut options.group_id, group_id);
-    replace(&mut options.group_index, group_index);
-    replace(&mut options.chain, chain);
-    replace(&mut options.chord, chord);
-}
-
-fn replace<T>(old: &mut Option<T>, new: Option<T>) {
-    if new.is_some() {
-        *old = new;
     }
 }
 

@@ -192,50 +192,89 @@ impl CallOptions {
     /// Puts the options of a call over these: what they say counts, and link what they link as well. The group and the stamps
     /// stay, where these have them, as they do in Celery: whoever waits for the group would wait for ever.
     pub(crate) fn overlay(&mut self, over: &Self) {
-        fn put<T: Clone>(own: &mut Option<T>, over: Option<&T>) {
-            if let Some(over) = over {
-                *own = Some(over.clone());
-            }
+        let mut over = over.clone();
+        if self.knows_its_group() {
+            over.group_id = None;
         }
-        if !self.knows_its_group() {
-            put(&mut self.group_id, over.group_id.as_ref());
+        if self.stamped_headers.is_some() || over.stamped_headers.is_none() {
+            (over.stamped_headers, over.stamps) = (None, Map::new());
+        } else {
+            self.stamps.clear();
         }
-        if self.stamped_headers.is_none() && over.stamped_headers.is_some() {
-            self.stamped_headers.clone_from(&over.stamped_headers);
-            self.stamps.clone_from(&over.stamps);
-        }
-        put(&mut self.task_id, over.task_id.as_ref());
-        put(&mut self.eta, over.eta.as_ref());
-        put(&mut self.expires, over.expires.as_ref());
-        put(&mut self.queue, over.queue.as_ref());
-        put(&mut self.exchange, over.exchange.as_ref());
-        put(&mut self.routing_key, over.routing_key.as_ref());
-        put(&mut self.priority, over.priority.as_ref());
-        put(&mut self.serializer, over.serializer.as_ref());
-        put(&mut self.compression, over.compression.as_ref());
-        put(&mut self.shadow, over.shadow.as_ref());
-        put(&mut self.ignore_result, over.ignore_result.as_ref());
-        put(&mut self.time_limit, over.time_limit.as_ref());
-        put(&mut self.soft_time_limit, over.soft_time_limit.as_ref());
-        put(&mut self.reply_to, over.reply_to.as_ref());
-        put(&mut self.argsrepr, over.argsrepr.as_ref());
-        put(&mut self.kwargsrepr, over.kwargsrepr.as_ref());
-        put(&mut self.root_id, over.root_id.as_ref());
-        put(&mut self.parent_id, over.parent_id.as_ref());
-        put(&mut self.group_index, over.group_index.as_ref());
-        put(&mut self.chain, over.chain.as_ref());
-        put(&mut self.chord, over.chord.as_ref());
-        put(&mut self.replaced_task_nesting, over.replaced_task_nesting.as_ref());
         if !over.headers.is_empty() {
-            self.headers.clone_from(&over.headers);
+            self.headers.clear();
         }
-        for (own, over) in [(&mut self.link, &over.link), (&mut self.link_error, &over.link_error)]
+        for (own, over) in
+            [(&mut self.link, &mut over.link), (&mut self.link_error, &mut over.link_error)]
         {
-            for callback in over {
-                add(own, callback);
-            }
+            over.drain(..).for_each(|callback| add(own, &callback));
         }
-        self.extra.extend(over.extra.iter().map(|(key, value)| (key.clone(), value.clone())));
+        self.update(over);
+    }
+
+    /// What is said later goes before what was said.
+    pub(crate) fn update(&mut self, later: Self) {
+        // All by name, so that a new one is not forgotten here.
+        let Self {
+            task_id,
+            eta,
+            expires,
+            queue,
+            exchange,
+            routing_key,
+            priority,
+            serializer,
+            compression,
+            headers,
+            shadow,
+            ignore_result,
+            time_limit,
+            soft_time_limit,
+            link,
+            link_error,
+            reply_to,
+            argsrepr,
+            kwargsrepr,
+            root_id,
+            parent_id,
+            group_id,
+            group_index,
+            chain,
+            chord,
+            replaced_task_nesting,
+            stamped_headers,
+            stamps,
+            extra,
+        } = later;
+        self.link.extend(link);
+        self.link_error.extend(link_error);
+        self.headers.extend(headers);
+        self.extra.extend(extra);
+        self.stamps.extend(stamps);
+        replace(&mut self.stamped_headers, stamped_headers);
+        replace(&mut self.replaced_task_nesting, replaced_task_nesting);
+        replace(&mut self.task_id, task_id);
+        replace(&mut self.eta, eta);
+        replace(&mut self.expires, expires);
+        replace(&mut self.queue, queue);
+        replace(&mut self.exchange, exchange);
+        replace(&mut self.routing_key, routing_key);
+        replace(&mut self.priority, priority);
+        replace(&mut self.serializer, serializer);
+        replace(&mut self.compression, compression);
+        replace(&mut self.shadow, shadow);
+        replace(&mut self.ignore_result, ignore_result);
+        replace(&mut self.time_limit, time_limit);
+        replace(&mut self.soft_time_limit, soft_time_limit);
+        replace(&mut self.reply_to, reply_to);
+        replace(&mut self.argsrepr, argsrepr);
+        replace(&mut self.kwargsrepr, kwargsrepr);
+        replace(&mut self.root_id, root_id);
+        replace(&mut self.parent_id, parent_id);
+        replace(&mut self.group_id, group_id);
+        replace(&mut self.group_index, group_index);
+        replace(&mut self.chain, chain);
+        replace(&mut self.chord, chord);
     }
 
     /// What is set, without what is said to be null.
@@ -254,6 +293,12 @@ impl CallOptions {
 pub(crate) fn add(callbacks: &mut Vec<Spec>, callback: &Spec) {
     if !callbacks.contains(callback) {
         callbacks.push(callback.clone());
+    }
+}
+
+fn replace<T>(old: &mut Option<T>, new: Option<T>) {
+    if new.is_some() {
+        *old = new;
     }
 }
 
